@@ -1,0 +1,113 @@
+"""Rollouts with their rewards: what one process samples and scores of a list of prompts that all share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grpo_engine.data import PROMPT, PromptData, is_conversational, repeated_columns
+from grpo_engine.logprobs import Sampling
+from grpo_engine.rollout import Rollouts, generate, uniforms
+from grpo_engine.scoring import RewardSet, Scores
+
+
+@dataclass(frozen=True)
+class Collected:
+    """P prompts of one process with G completions each, scored.
+
+    Attributes:
+        prompts: P*G prompts as the data set has them.
+        texts: P*G completions, special tokens removed.
+    """
+
+    rollouts: Rollouts
+    prompts: list[Any]
+    texts: list[str]
+    scores: Scores
+
+
+class Collector:
+    """Samples and scores for this process.
+
+    Args:
+        model: the policy, not wrapped.
+        tokenizer: the policy's.
+        sampling: the distribution.
+        rewards: the reward functions.
+        max_length: tokens of the longest completion.
+        rank: number of this process.
+        processes: how many there are.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        sampling: Sampling,
+        rewards: RewardSet,
+        max_length: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self._model, self._tokenizer, self._sampling = model, tokenizer, sampling
+        self._rewards, self._max_length = rewards, max_length
+        self._rank, self._processes = rank, processes
+
+    def share(self, values: Sequence[Any]) -> Sequence[Any]:
+        """This process's part of values that all processes know, in order; parts are contiguous."""
+        size = -(-len(values) // self._processes)
+        return values[self._rank * size : (self._rank + 1) * size]
+
+    def rollouts(self, data: PromptData, indices: Sequence[int], *, group: int, seed: int) -> Rollouts:
+        """Sample for this process's share of the prompts `indices`.
+
+        The chance is drawn for all of them and cut, so the completions do not depend on the number of
+        processes.
+        """
+        chance = uniforms(seed, len(indices) * group, self._max_length)
+        rows = self.share([*range(len(indices))])
+        return generate(
+            self._model,
+            [data.ids(indices[i]) for i in rows],
+            group=group,
+            sampling=self._sampling,
+            pad_id=self._tokenizer.pad_token_id,
+            chance=chance[rows[0] * group : (rows[-1] + 1) * group],
+        )
+
+    def score(self, data: PromptData, indices: Sequence[int], rollouts: Rollouts, state: Any) -> Collected:
+        """Score the rollouts of this process's share, with every column of the data set."""
+        mine = [data.row(i) for i in self.share(indices)]
+        group = len(rollouts.completion_ids) // len(mine)
+        prompts = [row[PROMPT] for row in mine for _ in range(group)]
+        texts = self._tokenizer.batch_decode(rollouts.completion_ids, skip_special_tokens=True)
+        completions = [_as_completion(p, t) for p, t in zip(prompts, texts, strict=True)]
+        columns = repeated_columns(mine, data.columns, group)
+        columns["completion_ids"] = rollouts.completion_ids
+        return Collected(rollouts, prompts, texts, self._rewards(prompts, completions, columns, state))
+
+    def over(
+        self,
+        data: PromptData,
+        *,
+        prompts_at_once: int,
+        group: int,
+        seed: int,
+        state: Any,
+        done: Callable[[int], None],
+    ) -> list[Collected]:
+        """Sample and score the whole data set, `prompts_at_once` prompts of all processes at a time."""
+        collected = []
+        for start in range(0, len(data), prompts_at_once):
+            chunk = range(start, min(start + prompts_at_once, len(data)))
+            if self.share(chunk):  # the last chunk may leave nothing for this process
+                rollouts = self.rollouts(data, chunk, group=group, seed=seed + start)
+                collected.append(self.score(data, chunk, rollouts, state))
+            done(chunk.stop)
+        return collected
+
+
+def _as_completion(prompt: Any, text: str) -> Any:
+    return [{"role": "assistant", "content": text}] if is_conversational(prompt) else text

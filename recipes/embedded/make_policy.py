@@ -1,0 +1,209 @@
+"""Makes the embedded policy: tokenizer, a one-million-parameter Llama, and supervised learning on the train split.
+
+    python -m recipes.embedded.make_policy                            # writes recipes/embedded/policy
+    python -m recipes.embedded.make_policy --output-dir /tmp/policy --steps 200
+
+First the right completions only, so that it knows the arithmetic; then the sloppy mixture of ``completions``, so
+that a sample at temperature 1 is right about three times in ten and strictly formatted half the time, while the
+greedy answer stays right.  The end is a measurement on held-out problems.  The same seed and machine give the same
+policy.  Left out: any evaluation during training, and resuming; it takes minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import re
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import GenerationConfig, PreTrainedTokenizerFast, LlamaConfig, LlamaForCausalLM
+
+from recipes.embedded import POLICY_PATH, problems
+from recipes.embedded.completions import right_completion, sloppy_completion
+from recipes.embedded.tokenizer import make_tokenizer
+
+Example = tuple[list[int], int]  # ids of prompt and completion, length of the prompt
+
+BATCH = 128
+PEAK_LR = 3e-3
+SLOPPY_SHARE = 0.2  # of the steps, the last ones: enough for the habits, and the arithmetic is not forgotten
+SYSTEM_SHARE = 0.15  # of the examples have a system message, so that a recipe may send one
+TEST_PROBLEMS = 512
+STRICT = re.compile(r"<think>\n.*\n</think>\n<answer>\n.*\n</answer>", re.DOTALL)
+
+_SYSTEM_MESSAGES = (
+    "You are a helpful assistant.",
+    "Think first, then answer.",
+    "Solve the problem step by step. Put your reasoning between <think> and </think> and the final answer between "
+    "<answer> and </answer>.",
+    "Put your final answer within \\boxed{}.",
+    "A user asks a question and the assistant solves it. The assistant first thinks about the reasoning process "
+    "and then gives the answer.",
+)
+
+
+def main() -> None:
+    """Parse the command line, make the policy, save it, and print what it can do."""
+    parser = argparse.ArgumentParser(description="Make the policy that the recipes train without a GPU.")
+    parser.add_argument("--output-dir", type=Path, default=POLICY_PATH)
+    parser.add_argument("--steps", type=int, default=1600, help="optimizer steps of %(default)s by default")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if args.steps < 1:
+        parser.error(f"--steps must be at least 1, got {args.steps}")
+    torch.set_num_threads(2)
+    torch.manual_seed(args.seed)
+    console, started = Console(), time.perf_counter()
+    rows = problems(args.steps * BATCH, seed=args.seed, split="train")
+    clean = len(rows) - round(args.steps * SLOPPY_SHARE) * BATCH
+    rng = random.Random(args.seed)
+    completions = [
+        right_completion(row["answer"]) if i < clean else sloppy_completion(row["answer"], rng=rng)
+        for i, row in enumerate(rows)
+    ]
+    tokenizer = make_tokenizer([row["question"] for row in rows[-20_000:]] + completions[-20_000:])
+    model = make_model(tokenizer)
+    console.print(f"{model.num_parameters():,} parameters, {len(rows):,} problems, {args.steps} steps of {BATCH}")
+    examples = encode(tokenizer, rows, completions, rng=rng)
+    train(model, batches(examples, clean, rng=rng), console)
+    save(model, tokenizer, args.output_dir)
+    console.print(f"saved {args.output_dir} after {time.perf_counter() - started:.0f} s")
+    for name, sample in (("sampled at temperature 1", True), ("greedy", False)):
+        right, strict, length = measure(model, tokenizer, sample=sample)
+        console.print(f"held out, {name}: {right:.3f} right, {strict:.3f} strict, {length:.1f} tokens")
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """An untrained Llama of one million parameters for the tokenizer."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, rows: list[dict[str, str]], completions: list[str], *, rng: random.Random
+) -> list[Example]:
+    """Prompt and completion of each row as ids, now and then after a system message."""
+    prompts = []
+    for row in rows:
+        messages = [{"role": "user", "content": row["question"]}]
+        if rng.random() < SYSTEM_SHARE:
+            messages.insert(0, {"role": "system", "content": system_message(rng)})
+        prompts.append(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    completion_ids = tokenizer(completions, add_special_tokens=False)["input_ids"]
+    eos = [tokenizer.eos_token_id]
+    return [(p + c + eos, len(p)) for p, c in zip(prompt_ids, completion_ids, strict=True)]
+
+
+def system_message(rng: random.Random) -> str:
+    """A plausible instruction, or one to ten words that mean nothing."""
+    if rng.random() < 0.5:
+        return rng.choice(_SYSTEM_MESSAGES)
+    words = ("".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 8))) for _ in range(rng.randint(1, 10)))
+    return " ".join(words).capitalize() + "."
+
+
+def batches(examples: list[Example], clean: int, *, rng: random.Random) -> list[list[Example]]:
+    """Batches of like length (little padding) in random order, the clean examples before the sloppy ones."""
+    out = []
+    for part in (examples[:clean], examples[clean:]):
+        part = sorted(part, key=lambda example: len(example[0]))
+        chunks = [part[i : i + BATCH] for i in range(0, len(part), BATCH)]
+        rng.shuffle(chunks)
+        out += chunks
+    return out
+
+
+def train(model: LlamaForCausalLM, data: list[list[Example]], console: Console) -> None:
+    """One pass of AdamW over the batches, with a warm-up and a cosine to a tenth of the peak learning rate."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=(0.9, 0.98), weight_decay=0.01)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"), TimeRemainingColumn())
+    model.train()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("train", total=len(data), loss=math.nan)
+        for step, batch in enumerate(data):
+            cosine = 0.55 + 0.45 * math.cos(math.pi * step / len(data))
+            optimizer.param_groups[0]["lr"] = PEAK_LR * min((step + 1) / 50, cosine)
+            loss = batch_loss(model, batch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            progress.update(task, advance=1, loss=loss.item())
+
+
+def batch_loss(model: LlamaForCausalLM, batch: list[Example]) -> torch.Tensor:
+    """Mean cross-entropy of the completions' tokens.  Padding is on the right, so causality masks it."""
+    ids = torch.zeros(len(batch), max(len(sequence) for sequence, _ in batch), dtype=torch.long)
+    trained = torch.zeros_like(ids, dtype=torch.bool)
+    for row, (sequence, prompt_length) in enumerate(batch):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        trained[row, prompt_length : len(sequence)] = True
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    logits = model.lm_head(hidden[trained[:, 1:]])
+    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][trained[:, 1:]])
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the policy: the weights in fp16 to keep the package small, marked to be loaded in fp32."""
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.half().save_pretrained(folder)
+    model.float()  # what is measured next is what was saved
+    model.config.dtype = torch.float32
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
+
+
+@torch.no_grad()
+def measure(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, sample: bool
+) -> tuple[float, float, float]:
+    """Share of right boxes, share of strict formats and mean tokens of completions to held-out problems."""
+    model.eval()
+    right, strict, tokens = 0, 0, 0
+    rows = problems(TEST_PROBLEMS, seed=0, split="test")
+    for at in range(0, TEST_PROBLEMS, BATCH):
+        part = rows[at : at + BATCH]
+        prompts = [[{"role": "user", "content": row["question"]}] for row in part]
+        inputs = tokenizer.apply_chat_template(
+            prompts,
+            add_generation_prompt=True,
+            padding=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        out = model.generate(**inputs, do_sample=sample, max_new_tokens=96)[:, inputs["input_ids"].shape[1] :]
+        tokens += int((out != tokenizer.pad_token_id).sum())
+        for row, text in zip(part, tokenizer.batch_decode(out, skip_special_tokens=True), strict=True):
+            boxes = re.findall(r"\\boxed\{(\d+)\}", text)
+            right += boxes[-1:] == [row["answer"].rpartition("#### ")[2]]
+            strict += STRICT.fullmatch(text) is not None
+    return right / TEST_PROBLEMS, strict / TEST_PROBLEMS, tokens / TEST_PROBLEMS
+
+
+if __name__ == "__main__":
+    main()

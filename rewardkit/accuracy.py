@@ -1,0 +1,340 @@
+r"""Rewards for the right answer: in a box, in a tag, as a letter, as a number, as text.
+
+All of them read the final part of the completion (what follows the last ``</think>``, where there is one)
+and compare with the reference in the column ``answer_key``, or in the first of ``ground_truth, answer,
+solution, target, label`` that the data set has.
+
+    >>> from rewardkit import boxed_accuracy, choice_accuracy
+    >>> boxed_accuracy([r"Thus \boxed{2}.", r"Thus \boxed{6}."], ground_truth=["2", "5"])
+    [1.0, 0.0]
+    >>> choice_accuracy([r"\boxed{B}", "<answer>C</answer>", r"\boxed{B or C}"], answer="B")
+    [1.0, 0.0, 0.0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from rewardkit.contract import Batch, ColumnError, Outcome, Reward, Status, judged
+from rewardkit.equivalence import Budget, Verdict, compare_all, last_boxed, reference_answer
+from rewardkit.equivalence.normalise import normal_form
+from rewardkit.equivalence.numbers import Number, last_number, read_number, same_number
+from rewardkit.sections import final_part, section, tag_body
+
+_STATUS: dict[str, Status] = {"timeout": "timeout", "error": "error", "unparseable": "unparseable_answer"}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BoxedAccuracy(Reward):
+    r"""1.0 where the last ``\boxed{...}`` (or ``\fbox{...}``) equals the reference, else 0.0.
+
+    Equality is decided by :func:`rewardkit.equivalence.compare`: same text, exact rational arithmetic, then
+    math-verify in a worker process that is killed when its budget ends. A reference may be bare, in dollars,
+    in a box, or a worked solution that ends in ``#### 42`` (GSM8K); a list of references means any of them.
+
+    Source: the accuracy reward of DeepSeek-R1 (arXiv 2501.12948, section 2.2.2). Range {0.0, 1.0}. The empty
+    string earns 0.0 (no_answer). To cheat it a model has to guess: only the last box counts, so boxing
+    several candidates does not help, and a box that lists them is not equal to any.
+
+    Attributes:
+        answer_key: the column with the reference.
+        budget: seconds of wall time and bytes of memory for one symbolic comparison.
+        on_undecided: the value where the budget ended or the check failed: 0.0, or None for "not scored".
+
+    Raises:
+        ColumnError: no reference column, or a reference that is blank.
+
+    Example:
+        >>> from rewardkit import boxed_accuracy
+        >>> boxed_accuracy([r"\boxed{\frac{3}{6}}", r"\boxed{0.33}", "0.5"], solution=r"$\frac12$")
+        [1.0, 0.0, 0.0]
+    """
+
+    answer_key: str | None = None
+    budget: Budget = Budget()
+    on_undecided: float | None = 0.0
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """Correct, wrong, no_answer, unparseable_answer, timeout or error, with the rung that decided."""
+        answers = [last_boxed(final_part(text)) for text in batch.texts]
+        return _judge(batch, answers, r"no \boxed{} in the final part", self)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AnswerAccuracy(Reward):
+    r"""1.0 where the text of the last ``<answer>`` equals the reference, else 0.0.
+
+    A box inside the tag is opened. Equality, references and errors are those of :class:`BoxedAccuracy`.
+    Source: the rule-based accuracy of DeepSeek-R1-Zero with its answer tags (arXiv 2501.12948, table 1).
+    Range {0.0, 1.0}; the empty string earns 0.0. Only the last tag counts, so several do not help.
+
+    Attributes:
+        tag: name of the tag.
+        answer_key, budget, on_undecided: as in :class:`BoxedAccuracy`.
+
+    Example:
+        >>> from rewardkit import answer_accuracy
+        >>> answer_accuracy(["<answer> 1,000 </answer>", r"<answer>\boxed{999}</answer>"], answer="1000")
+        [1.0, 0.0]
+    """
+
+    tag: str = "answer"
+    answer_key: str | None = None
+    budget: Budget = Budget()
+    on_undecided: float | None = 0.0
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """As :meth:`BoxedAccuracy.outcomes`."""
+        bodies = [tag_body(final_part(text), self.tag) for text in batch.texts]
+        answers = [None if body is None else (last_boxed(body) or body).strip() for body in bodies]
+        return _judge(batch, answers, f"no <{self.tag}> in the final part", self)
+
+
+def _judge(
+    batch: Batch, answers: Sequence[str | None], missing: str, reward: BoxedAccuracy | AnswerAccuracy
+) -> list[Outcome]:
+    """Compare every answer with each of its accepted references; one right is enough."""
+    _, truths = batch.ground_truths(reward.answer_key)
+    pairs = [
+        (row, answer, option)
+        for row, (answer, truth) in enumerate(zip(answers, truths, strict=True))
+        if answer is not None
+        for option in _options(truth)
+    ]
+    verdicts = compare_all([(answer, option) for _, answer, option in pairs], reward.budget)
+    by_row: dict[int, list[Verdict]] = {}
+    for (row, _, _), verdict in zip(pairs, verdicts, strict=True):
+        by_row.setdefault(row, []).append(verdict)
+    return [
+        _outcome(answer, truth, by_row.get(row, []), missing, reward.on_undecided)
+        for row, (answer, truth) in enumerate(zip(answers, truths, strict=True))
+    ]
+
+
+def _outcome(
+    answer: str | None, truth: Any, verdicts: list[Verdict], missing: str, on_undecided: float | None
+) -> Outcome:
+    if truth is None:
+        return Outcome(None, "not_scored", "the row has no ground truth")
+    if answer is None:
+        return Outcome(0.0, "no_answer", missing)
+    right = next((v for v in verdicts if v.equal), None)
+    if right is not None:
+        return Outcome(1.0, "correct", f"{right.rung}: {right.detail}")
+    undecided = next((v for v in verdicts if v.equal is None), None)
+    if undecided is not None:
+        return Outcome(on_undecided, _STATUS[undecided.rung], f"{answer[:200]!r}: {undecided.detail}")
+    verdict = verdicts[0]
+    return Outcome(0.0, _STATUS.get(verdict.rung, "wrong"), f"{answer[:200]!r}: {verdict.detail}")
+
+
+def _options(truth: Any) -> list[str]:
+    """The accepted references of a row, as text."""
+    if truth is None:
+        return []
+    options = truth if isinstance(truth, (list, tuple)) else [truth]
+    return [reference_answer(o) if isinstance(o, str) else str(o) for o in options]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ChoiceAccuracy(Reward):
+    r"""1.0 where the chosen option is the reference, else 0.0.
+
+    The choice is the last ``\boxed{B}`` of the final part, or a bare option in the last ``<answer>``; the
+    forms ``B``, ``(B)``, ``B.``, ``B)`` and ``\text{B}`` are read, in either case. More than one option, or
+    an option with more text, is wrong: a list of all letters earns nothing.
+
+    Range {0.0, 1.0}; the empty string earns 0.0.
+
+    Attributes:
+        options: the alphabet: a string of letters or a sequence of names, e.g. ``("yes", "no")``.
+        tag: the tag that may hold a bare option; ``None`` asks for a box.
+        section: look only into the last tag of this name; ``None`` looks at all of the final part.
+        verbatim: read nothing but the option in its declared spelling: no brackets, stop or other case.
+        answer_key: the column with the reference.
+
+    Raises:
+        ColumnError: a reference that is none of the options.
+        ValueError: no options, or two that are equal without regard to case.
+
+    Example:
+        >>> from rewardkit import ChoiceAccuracy
+        >>> ChoiceAccuracy(options=("yes", "no"))(["<answer>Yes.</answer>", r"\boxed{no}"], label="yes")
+        [1.0, 0.0]
+    """
+
+    options: Sequence[str] = ("A", "B", "C", "D")
+    tag: str | None = "answer"
+    section: str | None = None
+    verbatim: bool = False
+    answer_key: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.options))
+        if len({o.casefold() for o in self.options}) != len(self.options) or not self.options:
+            raise ValueError(f"options must be different names, got {self.options!r}")
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """Correct, wrong or no_answer, with the choice that was read."""
+        key, truths = batch.ground_truths(self.answer_key)
+        rows = enumerate(zip(batch.texts, truths, strict=True))
+        return [self._outcome(text, self._accepted(truth, key, row)) for row, (text, truth) in rows]
+
+    def _outcome(self, text: str, accepted: list[str] | None) -> Outcome:
+        if accepted is None:
+            return Outcome(None, "not_scored", "the row has no ground truth")
+        final = section(final_part(text), self.section)
+        answer = last_boxed(final)
+        if answer is None and self.tag is not None:
+            answer = tag_body(final, self.tag)
+        if answer is None:
+            return Outcome(0.0, "no_answer", "neither a box nor a tag with an option in the final part")
+        choice = self._read(answer)
+        return judged(choice in accepted, repr(choice if choice is not None else answer[:200]))
+
+    def _accepted(self, truth: Any, key: str, row: int) -> list[str] | None:
+        if truth is None:
+            return None
+        accepted = []
+        for option in truth if isinstance(truth, (list, tuple)) else [truth]:
+            choice = self._read(reference_answer(str(option)))
+            if choice is None:
+                raise ColumnError(
+                    f"ground truth {option!r} in column {key!r}, row {row} is none of the options "
+                    f"{self.options}; pass options="
+                )
+            accepted.append(choice)
+        return accepted
+
+    def _read(self, text: str) -> str | None:
+        """The option that the text is, in its declared spelling; ``None`` for anything else."""
+        if self.verbatim:
+            return text if text in self.options else None
+        name = normal_form(text[:200]).strip().rstrip(".):").lstrip("(").strip().casefold()
+        return next((option for option in self.options if option.casefold() == name), None)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NumericAccuracy(Reward):
+    r"""1.0 where the last number of the final part equals the reference number, else 0.0.
+
+    The number is the last box or the last ``<answer>`` where they hold one, else the last number written in
+    the text: integers, decimals, fractions, percent, thousands separators, scientific notation, exactly as
+    :mod:`rewardkit.equivalence.numbers` reads them.
+
+    Source: the "last number" scoring of GSM8K (arXiv 2110.14168; "flexible extract" in lm-evaluation-harness).
+    Range {0.0, 1.0}; the empty string earns 0.0. A model that ends on a number by chance is paid; prefer
+    :class:`BoxedAccuracy` where the prompt can ask for a box.
+
+    Attributes:
+        tolerance: largest accepted absolute difference; 0 means exact rational equality.
+        answer_key: the column with the reference.
+
+    Raises:
+        ColumnError: a reference that is not a number.
+        ValueError: a negative or non-finite tolerance.
+
+    Example:
+        >>> from rewardkit import NumericAccuracy, numeric_accuracy
+        >>> numeric_accuracy(["She pays $1,050.", "It is 1051"], answer="#### 1050")
+        [1.0, 0.0]
+        >>> NumericAccuracy(tolerance=0.01)(["about 3.14"], answer="3.1416")
+        [1.0]
+    """
+
+    tolerance: float = 0.0
+    answer_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < float("inf"):
+            raise ValueError(f"tolerance must be a finite number >= 0, got {self.tolerance}")
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """Correct, wrong or no_answer, with the number that was read."""
+        key, truths = batch.ground_truths(self.answer_key)
+        rows = enumerate(zip(batch.texts, truths, strict=True))
+        return [self._outcome(text, _true_numbers(truth, key, row)) for row, (text, truth) in rows]
+
+    def _outcome(self, text: str, truths: list[Number] | None) -> Outcome:
+        if truths is None:
+            return Outcome(None, "not_scored", "the row has no ground truth")
+        final = final_part(text)
+        marked = last_boxed(final) or tag_body(final, "answer")
+        number = (read_number(marked) if marked else None) or last_number(final)
+        if number is None:
+            return Outcome(0.0, "no_answer", "no number in the final part")
+        return judged(any(self._equal(number, truth) for truth in truths), str(number.value))
+
+    def _equal(self, number: Number, truth: Number) -> bool:
+        return same_number(number, truth) or abs(number.value - truth.value) <= Fraction(self.tolerance)
+
+
+def _true_numbers(truth: Any, key: str, row: int) -> list[Number] | None:
+    if truth is None:
+        return None
+    numbers = []
+    for option in _options(truth):
+        number = read_number(option)
+        if number is None:
+            raise ColumnError(
+                f"ground truth {option!r} in column {key!r}, row {row} is not a number; "
+                "use boxed_accuracy or exact_match for such rows"
+            )
+        numbers.append(number)
+    return numbers
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ExactMatch(Reward):
+    """1.0 where the text is the reference, character by character, else 0.0.
+
+    The text is the final part of the completion, or the body of `tag` where one is given; white space at
+    its ends is ignored. Range {0.0, 1.0}; the empty string earns 0.0.
+
+    Attributes:
+        tag: compare the body of the last such tag only; ``None`` compares all of the final part.
+        ignore_case: compare without regard to case.
+        transform: a function applied to both sides first, e.g. one that removes punctuation.
+        answer_key: the column with the reference.
+
+    Example:
+        >>> from rewardkit import ExactMatch, exact_match
+        >>> exact_match(["Paris", "In Paris"], label="Paris")
+        [1.0, 0.0]
+        >>> ExactMatch(tag="answer", ignore_case=True)(["Well: <answer>PARIS</answer>"], label="Paris")
+        [1.0]
+    """
+
+    tag: str | None = None
+    ignore_case: bool = False
+    transform: Callable[[str], str] | None = None
+    answer_key: str | None = None
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """Correct, wrong or no_answer."""
+        _, truths = batch.ground_truths(self.answer_key)
+        return [self._outcome(text, truth) for text, truth in zip(batch.texts, truths, strict=True)]
+
+    def _outcome(self, text: str, truth: Any) -> Outcome:
+        if truth is None:
+            return Outcome(None, "not_scored", "the row has no ground truth")
+        final = final_part(text)
+        answer = final if self.tag is None else tag_body(final, self.tag)
+        if answer is None:
+            return Outcome(0.0, "no_answer", f"no <{self.tag}> in the final part")
+        accepted = truth if isinstance(truth, (list, tuple)) else [truth]
+        return judged(self._form(answer) in {self._form(str(a)) for a in accepted}, repr(answer.strip()[:200]))
+
+    def _form(self, text: str) -> str:
+        text = text.strip() if self.transform is None else self.transform(text.strip())
+        return text.casefold() if self.ignore_case else text
+
+
+boxed_accuracy = BoxedAccuracy()
+answer_accuracy = AnswerAccuracy()
+choice_accuracy = ChoiceAccuracy()
+numeric_accuracy = NumericAccuracy()
+exact_match = ExactMatch()

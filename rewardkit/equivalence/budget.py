@@ -1,0 +1,175 @@
+"""Symbolic work under a limit that holds: warm worker processes that are killed when their time is up.
+
+No signals and no forks of this process, so the limit is the same in the main thread, in other threads, in
+asyncio and in spawned processes. POSIX only (the limits on memory and processor time are the system's).
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STARTUP_SECONDS = 120.0
+"""How long a worker may take to load sympy; a loaded machine needs tens of seconds."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one comparison may use: seconds of wall time and bytes of memory beyond the loaded libraries."""
+
+    seconds: float = 1.0
+    memory_bytes: int = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a comparison ended: decided, undecidable (``equal`` is None), out of time, or failed."""
+
+    equal: bool | None = None
+    timeout: bool = False
+    error: str = ""
+
+
+class Worker:
+    """One worker process and the pipe to it."""
+
+    def __init__(self, budget: Budget) -> None:
+        source = str(Path(__file__).resolve().parents[2])
+        paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "rewardkit.equivalence.worker",
+                str(budget.memory_bytes),
+                str(budget.seconds),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent
+        )
+        self._buffer = b""
+        ready = self._receive(STARTUP_SECONDS)
+        if ready is None or "ready" not in ready:
+            self.kill()
+            raise RuntimeError(
+                "the worker for symbolic comparison did not start; run "
+                f"`{sys.executable} -c 'import math_verify, sympy'` to see why"
+            )
+
+    def compare(self, answer: str, truth: str, seconds: float) -> Reply:
+        """One comparison; after a timeout or an error of the process the worker is dead."""
+        assert self._process.stdin is not None
+        request = json.dumps({"answer": answer, "truth": truth}).encode() + b"\n"
+        try:
+            self._process.stdin.write(request)
+            self._process.stdin.flush()
+            reply = self._receive(seconds)
+        except (BrokenPipeError, EOFError):
+            self.kill()
+            return Reply(error="the worker ended (out of memory or of processor time)")
+        if reply is None:
+            self.kill()
+            return Reply(timeout=True)
+        return Reply(equal=reply.get("equal"), error=reply.get("error", ""))
+
+    def _receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next reply, or None when the time is up."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    return None
+                chunk = os.read(self._process.stdout.fileno(), 65_536)
+                if not chunk:
+                    raise EOFError
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process and collect it, so that no zombie stays."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # bytes that were still to be sent to a dead process
+                    pipe.close()
+
+
+class Pool:
+    """Up to `size` warm workers, started when first needed and shared by all threads of this process."""
+
+    def __init__(self, size: int | None = None) -> None:
+        self.size = size or min(4, os.cpu_count() or 1)
+        self._reset()
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._reset)  # a child must not speak into its parent's pipes
+
+    def _reset(self) -> None:
+        self._idle: list[tuple[Budget, Worker]] = []
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(self.size)
+
+    def compare(self, answer: str, truth: str, budget: Budget) -> Reply:
+        """One comparison within its budget, on a free worker."""
+        with self._slots:
+            worker = self._take(budget)
+            try:
+                reply = worker.compare(answer, truth, budget.seconds)
+            except BaseException:  # an interrupt in mid-request: its late reply must not answer the next
+                worker.kill()
+                raise
+            if worker.alive:
+                with self._lock:
+                    self._idle.append((budget, worker))
+            return reply
+
+    def compare_all(self, pairs: Sequence[tuple[str, str]], budget: Budget) -> list[Reply]:
+        """Compare (answer, truth) pairs side by side, in order."""
+        if len(pairs) == 1:
+            return [self.compare(pairs[0][0], pairs[0][1], budget)]
+        with ThreadPoolExecutor(self.size, thread_name_prefix="rewardkit") as threads:
+            return list(threads.map(lambda pair: self.compare(pair[0], pair[1], budget), pairs))
+
+    def _take(self, budget: Budget) -> Worker:
+        with self._lock:
+            idle = self._idle.pop() if self._idle else None
+        if idle is not None and idle[0] == budget and idle[1].alive:
+            return idle[1]
+        if idle is not None:  # it has other limits, or died while idle
+            idle[1].kill()
+        return Worker(budget)
+
+    def close(self) -> None:
+        """End all idle workers."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, worker in idle:
+            worker.kill()
+
+
+POOL = Pool()
+"""The workers of this process."""

@@ -1,0 +1,43 @@
+r"""Which text is the answer: the last box of a completion, the final answer of a reference.
+
+>>> last_boxed(r"First \boxed{3}, no: \boxed{\frac{1}{2}}")
+'\\frac{1}{2}'
+>>> reference_answer("16 - 3 - 4 = 9, and 9 * 2 = 18.\n#### 18")
+'18'
+"""
+
+from __future__ import annotations
+
+import re
+
+# A token that can change the nesting of braces: a box that opens, an escaped character, a brace.
+_BRACES = re.compile(r"(\\boxed|\\fbox)\s*\{|\\.|[{}]", re.DOTALL)
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last ``\boxed{...}`` or ``\fbox{...}`` with balanced braces; ``None`` without one.
+
+    One pass over the text with a stack of open braces, so nesting costs nothing extra. A box that holds a
+    box is the outer one; a box that never closes (a truncated completion) does not count.
+    """
+    stack: list[tuple[bool, int]] = []  # (is a box, where its content starts)
+    found: str | None = None
+    if "boxed" not in text and "fbox" not in text:
+        return None
+    for match in _BRACES.finditer(text):
+        token = match.group()
+        if match.group(1) or token == "{":
+            stack.append((match.group(1) is not None, match.end()))
+        elif token == "}" and stack:
+            is_box, start = stack.pop()
+            if is_box:
+                found = text[start : match.start()]
+    return found
+
+
+def reference_answer(ground_truth: str) -> str:
+    r"""The answer within a reference: after the last ``####``, else its last box, else all of it."""
+    if "####" in ground_truth:
+        return ground_truth[ground_truth.rfind("####") + 4 :].strip()
+    boxed = last_boxed(ground_truth)
+    return (ground_truth if boxed is None else boxed).strip()

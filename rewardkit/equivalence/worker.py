@@ -1,0 +1,51 @@
+"""The process that does symbolic work: one JSON request a line on stdin, one JSON reply a line on stdout.
+
+It may be killed at any moment and holds nothing that is needed afterwards. It bounds itself too: memory by
+RLIMIT_AS, processor time by RLIMIT_CPU, so that one whose parent was killed in mid-request ends on its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import sys
+import time
+
+
+def main() -> None:
+    """Serve requests until stdin ends."""
+    memory_bytes, seconds = int(sys.argv[1]), float(sys.argv[2])
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not be taken for a reply
+    from rewardkit.equivalence.symbolic import symbolic_equal, warm_up
+
+    warm_up()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory(memory_bytes)
+    print(json.dumps({"ready": True}), file=replies, flush=True)
+    for line in sys.stdin:
+        _limit_cpu(seconds)
+        request = json.loads(line)
+        try:
+            reply: dict[str, object] = {"equal": symbolic_equal(request["answer"], request["truth"])}
+        except Exception as error:  # noqa: BLE001 - reported to the parent, which turns it into a status
+            reply = {"error": f"{type(error).__name__}: {error}"[:300]}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+def _limit_memory(allowance: int) -> None:
+    if sys.platform == "linux":
+        with open("/proc/self/statm", encoding="ascii") as f:  # noqa: PTH123 - no pathlib in a hot worker
+            used = int(f.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + allowance, used + allowance))
+
+
+def _limit_cpu(seconds: float) -> None:
+    limit = math.ceil(time.process_time() + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    main()
