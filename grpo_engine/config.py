@@ -108,7 +108,6 @@ class GRPOConfig:
     eval_on_start: bool = False
     logging_steps: int = 10
     log_completions: bool = True
-    num_completions_to_print: int = 1
     report_to: str | list[str] = "none"
     disable_tqdm: bool = False
     save_strategy: str = "steps"

@@ -8,6 +8,7 @@ computed again in the backward pass: (B, T, V) logits are never stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +99,9 @@ class TokenScorer(nn.Module):
     It is the module that accelerate wraps, so that gradients are reduced by the engine the user chose.
     """
 
-    def __init__(self, model: nn.Module, sampling: Sampling) -> None:
+    def __init__(self, model: Any, sampling: Sampling) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.sampling = sampling
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, completion_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +121,7 @@ class TokenScorer(nn.Module):
         ).last_hidden_state
         rows = hidden[:, :-1][completion_mask[:, 1:]]  # the state before a token predicts it
         tokens = input_ids[:, 1:][completion_mask[:, 1:]]
-        head: nn.Module = self.model.get_output_embeddings()  # type: ignore[operator]
+        head = self.model.get_output_embeddings()
         size = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
         chunks = [
             self._chunk(head, h, t) for h, t in zip(torch.split(rows, size), torch.split(tokens, size), strict=True)
@@ -129,7 +130,7 @@ class TokenScorer(nn.Module):
         empty = torch.zeros(input_ids.shape, dtype=logprobs.dtype, device=input_ids.device)
         return empty.masked_scatter(completion_mask, logprobs), empty.masked_scatter(completion_mask, entropies)
 
-    def _chunk(self, head: nn.Module, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _chunk(self, head: Any, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         def run(hidden: Tensor) -> tuple[Tensor, Tensor]:
             return token_logprobs(_soft_capped(head(hidden), self.model), tokens, self.sampling)
 
@@ -139,14 +140,13 @@ class TokenScorer(nn.Module):
         return scored
 
 
-def decoder(model: nn.Module) -> nn.Module:
+def decoder(model: Any) -> Any:
     """The part of a causal language model below its head."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # a PEFT wrapper
-    found: nn.Module = base.get_decoder() if hasattr(base, "get_decoder") else base.base_model  # type: ignore
-    return found
+    return base.get_decoder() if hasattr(base, "get_decoder") else base.base_model
 
 
-def _soft_capped(logits: Tensor, model: nn.Module) -> Tensor:
+def _soft_capped(logits: Tensor, model: Any) -> Tensor:
     """Gemma 2 squeezes its logits after the head; other models leave them."""
     cap = getattr(getattr(model, "config", None), "final_logit_softcapping", None)
-    return logits if not cap else torch.tanh(logits / cap) * cap
+    return logits if not cap else torch.tanh(logits / float(cap)) * float(cap)

@@ -33,6 +33,7 @@ from grpo_engine.summary import Metrics, completion_rows, length_metrics, reward
 from grpo_engine.update import Objective, Totals, Update
 
 _EVAL_SEED = 1_000_003  # keeps the draws of evaluation apart from those of training
+_SAMPLER_ALARM = 0.05  # mean |log-prob difference| per token; below 0.02 is healthy, also in bf16
 _SAMPLED_ROWS = 16  # completions written per log entry unless log_completions asks for all
 
 
@@ -276,6 +277,7 @@ class GRPOTrainer:
         tokens = (metrics["completions/mean_length"] or 0.0) * rewards.numel()
         metrics["tokens_per_second"] = tokens / (metrics["step_time"] or 1.0)
         self._log.add(metrics)
+        self._warn(metrics)
         totals = self._mine(rewards).tolist()
         rows = completion_rows(collected, self.rewards.names, totals, step=state.global_step, split="train")
         for row, value in zip(rows, self._mine(advantage).tolist(), strict=True):
@@ -286,6 +288,20 @@ class GRPOTrainer:
             self._log.completions(rows if args.log_completions else rows[:_SAMPLED_ROWS])
         if args.eval_strategy == "steps" and state.global_step % (args.eval_steps or 1) == 0:
             self.evaluate()
+
+    def _warn(self, metrics: Metrics) -> None:
+        """Say what is wrong with a step, and what to try."""
+        difference = metrics.get("sampling/sampling_logp_difference/mean") or 0.0
+        if difference > _SAMPLER_ALARM:
+            self._display.message(
+                f"step {self.state.global_step}: sampler and trainer differ by {difference:.3f} per token on average "
+                f"(alarm at {_SAMPLER_ALARM}); the model scores other tokens than it samples"
+            )
+        if metrics["reward"] is None:
+            self._display.message(
+                f"step {self.state.global_step}: no completion was scored by any reward (all None); "
+                "nothing was learned from it"
+            )
 
     def evaluate(self) -> Metrics:
         """Sample completions for every row of the evaluation set and score them.

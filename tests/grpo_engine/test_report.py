@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
-from grpo_engine import report
-from grpo_engine.report import Curves, main, read_run, render_page, summary, thin, write_report
+from grpo_engine.report import headline, reading, write_report
+from grpo_engine.report import page as page_module
+from grpo_engine.report.__main__ import main
+from grpo_engine.report.headline import accuracy_name, summary, thin
+from grpo_engine.report.page import render_page
+from grpo_engine.report.reading import Curves, read_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- \x1b[31m \u2028 \u202e \ud800 {{RUN}} &lt; " + "\\" * 3 + '"'
 CONFIG = {
@@ -129,10 +133,15 @@ def test_the_headline_is_computed_from_every_step(tmp_path: Path) -> None:
     assert figures["window"] == 10
 
 
+def test_an_entry_every_few_steps_stands_for_all_of_them(tmp_path: Path) -> None:
+    rows = [train_row(step, step_time=seconds) for step, seconds in ((5, 2.0), (10, 1.0), (12, 3.0))]
+    assert summary(read_run(run_directory(tmp_path, rows)))["seconds"] == 5 * 2.0 + 5 * 1.0 + 2 * 3.0
+
+
 def test_without_an_accuracy_the_first_component_leads_and_without_components_the_reward() -> None:
-    assert report.accuracy_name(Curves([1], {"rewards/a/mean": [1.0], "rewards/b/mean": [1.0]})) == "rewards/a/mean"
-    assert report.accuracy_name(Curves([1], {"reward": [1.0]})) == "reward"
-    assert report.accuracy_name(Curves()) is None
+    assert accuracy_name(Curves([1], {"rewards/a/mean": [1.0], "rewards/b/mean": [1.0]})) == "rewards/a/mean"
+    assert accuracy_name(Curves([1], {"reward": [1.0]})) == "reward"
+    assert accuracy_name(Curves()) is None
 
 
 def test_a_completion_keeps_its_scores_and_not_scored_stays_null(tmp_path: Path) -> None:
@@ -226,7 +235,7 @@ def test_a_hostile_text_reaches_the_page_whole_and_never_as_markup(tmp_path: Pat
     config = {"recipe": HOSTILE, "config": {HOSTILE: HOSTILE}, "environment": {"device": HOSTILE}}
     page = render_page(read_run(run_directory(tmp_path, rows, [hostile], config)))
     page.encode("utf-8")  # a lone surrogate must not stop the file from being written
-    template = resources.files("grpo_engine").joinpath("report_page.html").read_text(encoding="utf-8")
+    template = resources.files("grpo_engine.report").joinpath("page.html").read_text(encoding="utf-8")
     for piece in ("</script", "<img", "<!--", "\x1b", "\u2028"):
         assert page.count(piece) == template.count(piece), piece
     data = embedded(page)
@@ -236,8 +245,8 @@ def test_a_hostile_text_reaches_the_page_whole_and_never_as_markup(tmp_path: Pat
 
 
 def test_the_page_sets_text_only_as_text_and_asks_the_network_for_nothing() -> None:
-    template = resources.files("grpo_engine").joinpath("report_page.html").read_text(encoding="utf-8")
-    assert template.count(report.PLACEHOLDER) == 1
+    template = resources.files("grpo_engine.report").joinpath("page.html").read_text(encoding="utf-8")
+    assert template.count(page_module.PLACEHOLDER) == 1
     assert "default-src 'none'" in template
     for sink in (
         "innerHTML",
@@ -276,8 +285,8 @@ def test_a_thousand_steps_of_32_completions_make_a_page_below_5_mb(tmp_path: Pat
     kept = [row["step"] for row in data["completions"] if row["split"] == "train"]
     tested = [row["step"] for row in data["completions"] if row["split"] == "eval"]
     assert (kept[0], kept[-1], tested[0], tested[-1]) == (1, 1000, 0, 1000)
-    assert 100 < len(kept) <= report.KEPT_RECORDS["train"]
-    assert len(tested) <= report.KEPT_RECORDS["eval"]
+    assert 100 < len(kept) <= reading.KEPT_RECORDS["train"]
+    assert len(tested) <= reading.KEPT_RECORDS["eval"]
     gaps = [b - a for a, b in zip(sorted(set(kept)), sorted(set(kept))[1:], strict=False)]
     assert max(gaps) - min(gaps) <= 1, "the kept steps are evenly spread"
     assert any(f"of {len(records):,} completions" in note for note in data["notes"])
@@ -296,15 +305,15 @@ def test_huge_texts_lose_their_middle_until_the_page_fits(tmp_path: Path) -> Non
 def test_one_step_with_more_completions_than_fit_keeps_the_first_groups(tmp_path: Path) -> None:
     records = [record(1, str(i)) for i in range(1_000)]
     data = page_data(run_directory(tmp_path, [train_row(1)], records))
-    assert [row["completion"] for row in data["completions"]] == [str(i) for i in range(report.KEPT_PER_STEP)]
+    assert [row["completion"] for row in data["completions"]] == [str(i) for i in range(reading.KEPT_PER_STEP)]
 
 
 def test_long_curves_are_pooled_by_mean_and_bounds_by_their_extremes() -> None:
-    count = 2 * report.MAX_POINTS
+    count = 2 * headline.MAX_POINTS
     values = [float(i % 4) for i in range(count)]  # buckets of two: (0, 1) and (2, 3)
     names = ("loss", "completions/min_length", "completions/max_length")
     pooled = thin(Curves(list(range(1, count + 1)), {name: list(values) for name in names}))
-    assert len(pooled.steps) == report.MAX_POINTS
+    assert len(pooled.steps) == headline.MAX_POINTS
     assert pooled.steps[-1] == count
     assert pooled.series["loss"][:2] == [(0 + 1) / 2, (2 + 3) / 2]
     assert pooled.series["completions/min_length"][:2] == [0, 2]

@@ -1,0 +1,1 @@
+"""Data sets paired with reward stacks, each run by one command: ``python -m recipes.NAME``."""
