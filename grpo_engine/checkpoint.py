@@ -19,22 +19,19 @@ PREFIX = "checkpoint-"
 _NAME = re.compile(rf"{PREFIX}(\d+)")
 
 
-def save(folder: Path, *, model: Any, tokenizer: Any, training: dict[str, Any], state: dict[str, Any]) -> None:
+def save(folder: Path, *, policy: Any, training: dict[str, Any], state: dict[str, Any]) -> None:
     """Write a checkpoint, so that `folder` either holds all of it or does not exist.
 
     Args:
         folder: ``.../checkpoint-N``; one that exists is replaced.
-        model: saved as safetensors in transformers format, loadable by `from_pretrained`.
-        tokenizer: saved beside it.
+        policy: its `save` writes model and tokenizer, loadable by `from_pretrained`.
         training: state dicts (optimizer, scheduler) for torch.
         state: counters and history, as JSON.
     """
     aside = folder.with_name(f".{folder.name}.writing")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    with _no_progress_bar():
-        model.save_pretrained(aside)
-    tokenizer.save_pretrained(aside)
+    policy.save(aside)
     torch.save({**training, "rng": _rng_state()}, aside / "training.pt")
     (aside / "trainer_state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
     for path in aside.iterdir():
@@ -86,7 +83,7 @@ def prune(output_dir: Path, keep: int | None) -> None:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Keep the library's own bars out of the live display."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()

@@ -8,8 +8,10 @@ from typing import Any
 
 from grpo_engine.data import PROMPT, PromptData, is_conversational, repeated_columns
 from grpo_engine.logprobs import Sampling
+from grpo_engine.processes import Processes
 from grpo_engine.rollout import Rollouts, generate, uniforms
 from grpo_engine.scoring import RewardSet, Scores
+from grpo_engine.seeds import derived_seed
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ class Collector:
         sampling: the distribution.
         rewards: the reward functions.
         max_length: tokens of the longest completion.
-        rank: number of this process.
-        processes: how many there are.
+        processes: this one among the others.
     """
 
     def __init__(
@@ -48,17 +49,11 @@ class Collector:
         sampling: Sampling,
         rewards: RewardSet,
         max_length: int,
-        rank: int = 0,
-        processes: int = 1,
+        processes: Processes,
     ) -> None:
         self._model, self._tokenizer, self._sampling = model, tokenizer, sampling
         self._rewards, self._max_length = rewards, max_length
-        self._rank, self._processes = rank, processes
-
-    def share(self, values: Sequence[Any]) -> Sequence[Any]:
-        """This process's part of values that all processes know, in order; parts are contiguous."""
-        size = -(-len(values) // self._processes)
-        return values[self._rank * size : (self._rank + 1) * size]
+        self._processes = processes
 
     def rollouts(self, data: PromptData, indices: Sequence[int], *, group: int, seed: int) -> Rollouts:
         """Sample for this process's share of the prompts `indices`.
@@ -67,7 +62,7 @@ class Collector:
         processes.
         """
         chance = uniforms(seed, len(indices) * group, self._max_length)
-        rows = self.share([*range(len(indices))])
+        rows = self._processes.share([*range(len(indices))])
         return generate(
             self._model,
             [data.ids(indices[i]) for i in rows],
@@ -79,7 +74,7 @@ class Collector:
 
     def score(self, data: PromptData, indices: Sequence[int], rollouts: Rollouts, state: Any) -> Collected:
         """Score the rollouts of this process's share, with every column of the data set."""
-        mine = [data.row(i) for i in self.share(indices)]
+        mine = [data.row(i) for i in self._processes.share(indices)]
         group = len(rollouts.completion_ids) // len(mine)
         prompts = [row[PROMPT] for row in mine for _ in range(group)]
         texts = self._tokenizer.batch_decode(rollouts.completion_ids, skip_special_tokens=True)
@@ -96,16 +91,16 @@ class Collector:
         group: int,
         seed: int,
         state: Any,
-        done: Callable[[int], None],
+        announce: Callable[[str], None],
     ) -> list[Collected]:
         """Sample and score the whole data set, `prompts_at_once` prompts of all processes at a time."""
         collected = []
         for start in range(0, len(data), prompts_at_once):
+            announce(f"evaluate {start}/{len(data)}")
             chunk = range(start, min(start + prompts_at_once, len(data)))
-            if self.share(chunk):  # the last chunk may leave nothing for this process
-                rollouts = self.rollouts(data, chunk, group=group, seed=seed + start)
+            if self._processes.share(chunk):  # the last chunk may leave nothing for this process
+                rollouts = self.rollouts(data, chunk, group=group, seed=derived_seed(seed, start))
                 collected.append(self.score(data, chunk, rollouts, state))
-            done(chunk.stop)
         return collected
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from grpo_engine.seeds import derived_seed
+
 PROMPT = "prompt"
 RESERVED = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric")
 """What a reward function is called with; a column of the same name would be overwritten."""
@@ -134,7 +136,7 @@ class GroupSampler:
     Args:
         rows: prompts in the data set.
         prompts: prompts per rollout.
-        seed: of the shuffles; epoch e is shuffled with seed + e.
+        seed: of the shuffles, a different one in each epoch.
         shuffle: in the order of the data set if False.
     """
 
@@ -152,7 +154,7 @@ class GroupSampler:
         if not self._shuffle:
             return offset
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self._seed + epoch)
+            generator = torch.Generator().manual_seed(derived_seed(self._seed, "epoch", epoch))
             self._epoch, self._order = epoch, torch.randperm(self._rows, generator=generator)
         return int(self._order[offset])
 

@@ -58,3 +58,24 @@ class RewardModel:
         ).to(self.model.device)
         scores: list[float] = self.model(**batch).logits[:, 0].float().tolist()
         return scores
+
+
+def with_reward_models(functions: Any, tokenizers: Any, device: Any) -> list[Any]:
+    """The reward functions as a list, with every name, path and classifier among them as a :class:`RewardModel`.
+
+    Args:
+        functions: one or a list.
+        tokenizers: of the reward models: one, or a list with one per function (None elsewhere).
+        device: where reward models run.
+
+    Raises:
+        ValueError: the lists differ in length.
+    """
+    functions = list(functions) if isinstance(functions, (list, tuple)) else [functions]
+    tokenizers = list(tokenizers) if isinstance(tokenizers, (list, tuple)) else [tokenizers] * len(functions)
+    if len(tokenizers) != len(functions):
+        raise ValueError(f"{len(tokenizers)} reward_processing_classes for {len(functions)} reward functions")
+    return [
+        RewardModel(f, t, device=device) if isinstance(f, (str, torch.nn.Module)) else f
+        for f, t in zip(functions, tokenizers, strict=True)
+    ]

@@ -14,6 +14,8 @@ from grpo_engine.data import is_conversational
 from grpo_engine.display import Sample
 
 Metrics = dict[str, float | None]
+SAMPLER_ALARM = 0.05
+"""Mean |log-prob difference| per token between sampler and trainer; below 0.02 is healthy, also in bf16."""
 
 
 def length_metrics(lengths: Tensor, finished: Tensor) -> Metrics:
@@ -65,7 +67,13 @@ def _mean_std(values: Tensor) -> tuple[float | None, float | None]:
 
 
 def completion_rows(
-    collected: Collected, names: Sequence[str], rewards: Sequence[float], *, step: int, split: str
+    collected: Collected,
+    names: Sequence[str],
+    *,
+    rewards: Sequence[float],
+    step: int,
+    split: str,
+    advantages: Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """The completions of one process as they are written to the log, one dictionary each."""
     components = collected.scores.values.tolist()
@@ -77,11 +85,25 @@ def completion_rows(
             "completion": text,
             "reward": _or_none(rewards[i]),
             "rewards": {name: _or_none(values[i]) for name, values in zip(names, components, strict=True)},
-            "advantage": None,
+            "advantage": None if advantages is None else advantages[i],
             "extra": {name: values[i] for name, values in collected.scores.extra.items()},
         }
         for i, (prompt, text) in enumerate(zip(collected.prompts, collected.texts, strict=True))
     ]
+
+
+def warnings_of(metrics: Metrics) -> list[str]:
+    """What is wrong with a step, and what it may mean."""
+    found = []
+    difference = metrics.get("sampling/sampling_logp_difference/mean") or 0.0
+    if difference > SAMPLER_ALARM:
+        found.append(
+            f"sampler and trainer differ by {difference:.3f} per token on average (alarm at {SAMPLER_ALARM}): "
+            "the model scores other tokens than it samples"
+        )
+    if metrics.get("reward") is None:
+        found.append("no completion was scored by any reward (all None); nothing was learned from it")
+    return found
 
 
 def sample(rows: Sequence[dict[str, Any]], step: int) -> Sample:

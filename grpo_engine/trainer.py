@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
-from transformers import TrainerState, get_scheduler
+from transformers import TrainerState
 
 from grpo_engine import checkpoint
 from grpo_engine.advantages import SCALES, advantages, total_rewards
@@ -19,21 +18,21 @@ from grpo_engine.collect import Collected, Collector
 from grpo_engine.config import GRPOConfig
 from grpo_engine.data import GroupSampler, PromptData
 from grpo_engine.display import Display
+from grpo_engine.evaluation import evaluation_metrics, totals
 from grpo_engine.interrupt import FinishStepOnInterrupt
-from grpo_engine.loading import environment, load_model, load_tokenizer, sampling_of
-from grpo_engine.logprobs import TokenScorer
+from grpo_engine.loading import environment
 from grpo_engine.metrics import Phases, RunLog
 from grpo_engine.objective import TOKEN_WEIGHTS
-from grpo_engine.optim import MasterAdamW
+from grpo_engine.policy import Policy
+from grpo_engine.processes import Processes
 from grpo_engine.report import write_report
-from grpo_engine.reward_model import RewardModel
+from grpo_engine.reward_model import with_reward_models
 from grpo_engine.rollout import Rollouts
 from grpo_engine.scoring import RewardSet
-from grpo_engine.summary import Metrics, completion_rows, length_metrics, reward_metrics, sample
+from grpo_engine.seeds import derived_seed
+from grpo_engine.summary import Metrics, completion_rows, length_metrics, reward_metrics, sample, warnings_of
 from grpo_engine.update import Objective, Totals, Update
 
-_EVAL_SEED = 1_000_003  # keeps the draws of evaluation apart from those of training
-_SAMPLER_ALARM = 0.05  # mean |log-prob difference| per token; below 0.02 is healthy, also in bf16
 _SAMPLED_ROWS = 16  # completions written per log entry unless log_completions asks for all
 
 
@@ -72,33 +71,43 @@ class GRPOTrainer:
             raise ValueError("train_dataset is missing; it needs a column 'prompt'")
         self.args = args or GRPOConfig()
         self.accelerator = Accelerator(cpu=self.args.use_cpu, log_with=_trackers(self.args.report_to))
-        self._prompts_per_step = self.args.prompts_per_step(self.accelerator.num_processes)
+        self._processes = Processes(self.accelerator)
+        self._prompts_per_step = self.args.prompts_per_step(self._processes.count)
         set_seed(self.args.seed)
-        self.rewards = self._reward_set(reward_funcs, reward_processing_classes)
-        self.model = load_model(model, self.args, torch.bfloat16 if self._bf16 else torch.float32)
-        self.processing_class = load_tokenizer(processing_class, self.model)
+        self.rewards = RewardSet(
+            with_reward_models(reward_funcs, reward_processing_classes, self.accelerator.device),
+            self.args.reward_weights,
+        )
+        self._policy = Policy(model, processing_class, self.args, self.accelerator)
+        self.model, self.processing_class = self._policy.model, self._policy.tokenizer
         self._train = self._prompts(train_dataset)
         self._eval = None if eval_dataset is None else self._prompts(eval_dataset)
+        self._total_steps = self.args.total_steps(len(self._train), self._processes.count)
+        self.lr_scheduler = self._policy.schedule(self._total_steps)
+        self._collector = Collector(
+            self.model,
+            self.processing_class,
+            sampling=self._policy.sampling,
+            rewards=self.rewards,
+            max_length=self.args.max_completion_length,
+            processes=self._processes,
+        )
+        self._sampler = GroupSampler(
+            len(self._train), self._prompts_per_step, seed=self.args.seed, shuffle=self.args.shuffle_dataset
+        )
+        self._objective = Objective(
+            epsilon_low=self.args.epsilon,
+            epsilon_high=self.args.epsilon if self.args.epsilon_high is None else self.args.epsilon_high,
+            beta=self.args.beta,
+            token_weights=TOKEN_WEIGHTS[self.args.loss_type],
+            max_length=self.args.max_completion_length,
+        )
         self.state = TrainerState()
         self._rollouts_done = 0
-        self._build()
-
-    @property
-    def _bf16(self) -> bool:
-        if self.args.bf16 is None:
-            return bool(self.accelerator.device.type == "cuda" and torch.cuda.is_bf16_supported())
-        return self.args.bf16
-
-    def _reward_set(self, functions: Any, tokenizers: Any) -> RewardSet:
-        functions = list(functions) if isinstance(functions, (list, tuple)) else [functions]
-        tokenizers = tokenizers if isinstance(tokenizers, (list, tuple)) else [tokenizers] * len(functions)
-        if len(tokenizers) != len(functions):
-            raise ValueError(f"{len(tokenizers)} reward_processing_classes for {len(functions)} reward functions")
-        ready = [
-            RewardModel(f, t, device=self.accelerator.device) if isinstance(f, (str, torch.nn.Module)) else f
-            for f, t in zip(functions, tokenizers, strict=True)
-        ]
-        return RewardSet(ready, self.args.reward_weights)
+        self._evaluated_at = -1
+        self._display: Display | None = None
+        self._log: RunLog | None = None
+        self._phases = Phases(self._announce)
 
     def _prompts(self, dataset: Any) -> PromptData:
         return PromptData(
@@ -106,57 +115,6 @@ class GRPOTrainer:
             self.processing_class,
             chat_template_kwargs=self.args.chat_template_kwargs,
             max_prompt_length=self.args.max_prompt_length,
-        )
-
-    def _build(self) -> None:
-        args, device = self.args, self.accelerator.device
-        self.model.to(device)
-        self.sampling = sampling_of(args, self.model, self.processing_class)
-        if args.disable_dropout:
-            for module in self.model.modules():
-                if isinstance(module, torch.nn.Dropout):
-                    module.p = 0.0
-        self._reference = None
-        if args.beta:
-            reference = copy.deepcopy(self.model).eval().requires_grad_(False)
-            self._reference = TokenScorer(reference, self.sampling)
-        if args.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.optimizer = MasterAdamW(
-            self.model.parameters(),
-            lr=args.learning_rate,
-            betas=(args.adam_beta1, args.adam_beta2),
-            eps=args.adam_epsilon,
-            weight_decay=args.weight_decay,
-            half=torch.bfloat16 if self._bf16 else None,
-        )
-        self._total_steps = args.total_steps(len(self._train), self.accelerator.num_processes)
-        self.lr_scheduler = get_scheduler(
-            args.lr_scheduler_type,
-            self.optimizer.inner,
-            num_warmup_steps=args.warmup(self._total_steps),
-            num_training_steps=self._total_steps,
-            scheduler_specific_kwargs=args.lr_scheduler_kwargs,
-        )
-        self._scorer = self.accelerator.prepare_model(TokenScorer(self.model, self.sampling))
-        self._collector = Collector(
-            self.model,
-            self.processing_class,
-            sampling=self.sampling,
-            rewards=self.rewards,
-            max_length=args.max_completion_length,
-            rank=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
-        )
-        self._sampler = GroupSampler(
-            len(self._train), self._prompts_per_step, seed=args.seed, shuffle=args.shuffle_dataset
-        )
-        self._objective = Objective(
-            epsilon_low=args.epsilon,
-            epsilon_high=args.epsilon if args.epsilon_high is None else args.epsilon_high,
-            beta=args.beta,
-            token_weights=TOKEN_WEIGHTS[args.loss_type],
-            max_length=args.max_completion_length,
         )
 
     def train(self, resume_from_checkpoint: bool | str | Path | None = None) -> TrainerState:
@@ -179,69 +137,85 @@ class GRPOTrainer:
         main = self.accelerator.is_main_process
         self.state.is_world_process_zero = main
         resume_step = self.state.global_step if resume_from_checkpoint else None
-        self._log = RunLog(folder, writes=main, resume_step=resume_step)
+        self._log = log = RunLog(folder, writes=main, resume_step=resume_step)
         if main:
             self.args.save(folder, environment(self.accelerator.device, self.accelerator.num_processes))
         self._start_trackers()
         title = self.args.run_name or self.model.config.name_or_path or type(self.model).__name__
         visible = main and not self.args.disable_tqdm
-        with Display(total_steps=self._total_steps, title=title, enabled=visible) as self._display:
-            self._phases = Phases(self._display.phase)
+        with Display(total_steps=self._total_steps, title=title, enabled=visible) as display:
+            self._display = display
+            self._phases.finish()
             try:
-                with FinishStepOnInterrupt(self._display.message) as interrupt:
-                    self._run(interrupt)
+                with FinishStepOnInterrupt(display.message) as interrupt:
+                    self._run(interrupt, log, display)
             finally:
+                self._display = None
                 if main and self.state.log_history:
                     write_report(folder)
         if self.accelerator.log_with:
             self.accelerator.end_training()
         return self.state
 
-    def _run(self, interrupt: FinishStepOnInterrupt) -> None:
+    def _announce(self, phase: str) -> None:
+        if self._display is not None:
+            self._display.phase(phase)
+
+    def _run(self, interrupt: FinishStepOnInterrupt, log: RunLog, display: Display) -> None:
         args, state = self.args, self.state
         if self._train.left_out:
-            self._display.message(
+            display.message(
                 f"{self._train.left_out} prompts have more than {args.max_prompt_length} tokens and were left out"
             )
         if args.eval_on_start and state.global_step == 0:
             self.evaluate()
         while state.global_step < self._total_steps:
             before = state.global_step
-            self._step()
-            stop = self._on_any_process(interrupt.asked)
+            self._step(log, display)
+            stop = self._processes.any(interrupt.asked)
             done = state.global_step >= self._total_steps
             due = before // args.save_steps != state.global_step // args.save_steps
             if stop or (args.save_strategy == "steps" and (due or done)):
                 self._save_checkpoint()
+            if done and args.eval_strategy == "steps" and state.global_step != self._evaluated_at:
+                self.evaluate()
             if stop and not done:
                 raise TrainingInterrupted(
                     f"stopped after step {state.global_step} of {self._total_steps} and saved "
                     f"{self._checkpoint_folder()}; train(resume_from_checkpoint=True) goes on from there"
                 )
 
-    def _step(self) -> None:
+    def _step(self, log: RunLog, display: Display) -> None:
         """One batch of rollouts, and the optimizer steps on it."""
         indices = self._sampler.indices(self._rollouts_done)
         group = self.args.num_generations
         with self._phases("rollout"):
-            seed = self.args.seed + self._rollouts_done
+            seed = derived_seed(self.args.seed, "rollout", self._rollouts_done)
             rollouts = self._collector.rollouts(self._train, indices, group=group, seed=seed)
         with self._phases("reward"):
             collected = self._collector.score(self._train, indices, rollouts, self.state)
-            components = self._gather(collected.scores.values.T).T.reshape(len(self.rewards.names), -1, group)
+            components = self._processes.gather(collected.scores.values.T).T.reshape(len(self.rewards.names), -1, group)
             rewards = total_rewards(components, self.rewards.weights.to(components.dtype))
             advantage = advantages(rewards, SCALES[str(self.args.scale_rewards)])
         metrics = {
             **reward_metrics(self.rewards.names, components, rewards),
             **self._length_metrics(rollouts),
-            **self._mean_over_processes(collected.scores.metrics),
+            **self._processes.mean(collected.scores.metrics),
         }
         update = self._update_on(rollouts, advantage)
         self._rollouts_done += 1
         for _ in range(min(self.args.num_iterations, self._total_steps - self.state.global_step)):
             with self._phases("train"):
-                step_metrics = update.epoch(self._objective, self.optimizer, self.accelerator, self.args.max_grad_norm)
-            self._after_update({**metrics, **step_metrics}, collected, rewards, advantage)
+                step_metrics = update.epoch(
+                    self._objective, self._policy.optimizer, self.accelerator, self.args.max_grad_norm
+                )
+            metrics_now = self._after_update({**metrics, **step_metrics}, rewards)
+            log.add(metrics_now)
+            for warning in warnings_of(metrics_now):
+                display.message(f"step {self.state.global_step}: {warning}")
+            self._show(log, display, metrics_now, collected, rewards, advantage)
+            if self.args.eval_strategy == "steps" and self.state.global_step % (self.args.eval_steps or 1) == 0:
+                self.evaluate()
 
     def _update_on(self, rollouts: Rollouts, advantage: Tensor) -> Update:
         """The update on this process's part of the batch, its denominators fixed over all processes."""
@@ -250,7 +224,7 @@ class GRPOTrainer:
         if self.args.mask_truncated_completions:
             trained = rollouts.finished
         lengths = torch.tensor([len(c) for c in rollouts.completion_ids])
-        tokens = self.accelerator.reduce((lengths * trained).sum().to(device), "sum")
+        tokens = self._processes.sum((lengths * trained).sum())
         micros = micro_batches(
             rollouts,
             self.args.per_device_train_batch_size,
@@ -259,16 +233,17 @@ class GRPOTrainer:
         )
         self.model.train()
         return Update(
-            self._scorer,
-            self._reference,
+            self._policy.scorer,
+            self._policy.reference,
             micros=list(micros),
-            advantages=self._mine(advantage).to(device),
+            advantages=self._processes.share_rows(advantage).to(device),
             trained=trained.to(device),
             totals=Totals(completions=advantage.numel(), tokens=int(tokens)),
         )
 
-    def _after_update(self, metrics: Metrics, collected: Collected, rewards: Tensor, advantage: Tensor) -> None:
-        args, state = self.args, self.state
+    def _after_update(self, metrics: Metrics, rewards: Tensor) -> Metrics:
+        """Count the step; its metrics with learning rate, epoch and times."""
+        state = self.state
         metrics["learning_rate"] = self.lr_scheduler.get_last_lr()[0]
         self.lr_scheduler.step()
         state.global_step += 1
@@ -276,32 +251,31 @@ class GRPOTrainer:
         metrics |= {"epoch": state.epoch, **self._phases.finish()}
         tokens = (metrics["completions/mean_length"] or 0.0) * rewards.numel()
         metrics["tokens_per_second"] = tokens / (metrics["step_time"] or 1.0)
-        self._log.add(metrics)
-        self._warn(metrics)
-        totals = self._mine(rewards).tolist()
-        rows = completion_rows(collected, self.rewards.names, totals, step=state.global_step, split="train")
-        for row, value in zip(rows, self._mine(advantage).tolist(), strict=True):
-            row["advantage"] = value
-        self._display.update(state.global_step, metrics, sample(rows, state.global_step))
-        if state.global_step % args.logging_steps == 0 or state.global_step == self._total_steps:
-            self._record(self._log.flush(state.global_step))
-            self._log.completions(rows if args.log_completions else rows[:_SAMPLED_ROWS])
-        if args.eval_strategy == "steps" and state.global_step % (args.eval_steps or 1) == 0:
-            self.evaluate()
+        return metrics
 
-    def _warn(self, metrics: Metrics) -> None:
-        """Say what is wrong with a step, and what to try."""
-        difference = metrics.get("sampling/sampling_logp_difference/mean") or 0.0
-        if difference > _SAMPLER_ALARM:
-            self._display.message(
-                f"step {self.state.global_step}: sampler and trainer differ by {difference:.3f} per token on average "
-                f"(alarm at {_SAMPLER_ALARM}); the model scores other tokens than it samples"
-            )
-        if metrics["reward"] is None:
-            self._display.message(
-                f"step {self.state.global_step}: no completion was scored by any reward (all None); "
-                "nothing was learned from it"
-            )
+    def _show(
+        self,
+        log: RunLog,
+        display: Display,
+        metrics: Metrics,
+        collected: Collected,
+        rewards: Tensor,
+        advantage: Tensor,
+    ) -> None:
+        """Put the step on the display and, when due, into the log."""
+        args, step = self.args, self.state.global_step
+        rows = completion_rows(
+            collected,
+            self.rewards.names,
+            rewards=self._processes.share_rows(rewards).tolist(),
+            advantages=self._processes.share_rows(advantage).tolist(),
+            step=step,
+            split="train",
+        )
+        display.update(step, metrics, sample(rows, step))
+        if step % args.logging_steps == 0 or step == self._total_steps:
+            self._record(log.flush(step))
+            log.completions(rows if args.log_completions else rows[:_SAMPLED_ROWS])
 
     def evaluate(self) -> Metrics:
         """Sample completions for every row of the evaluation set and score them.
@@ -316,72 +290,45 @@ class GRPOTrainer:
         """
         if self._eval is None:
             raise ValueError("evaluate() needs an eval_dataset")
-        args, world = self.args, self.accelerator.num_processes
+        args = self.args
         group = args.num_generations_eval or args.num_generations
+        self._phases.finish()
         collected = self._collector.over(
             self._eval,
-            prompts_at_once=max(1, args.per_device_eval_batch_size // group) * world,
+            prompts_at_once=max(1, args.per_device_eval_batch_size // group) * self._processes.count,
             group=group,
-            seed=args.seed + _EVAL_SEED,
+            seed=derived_seed(args.seed, "evaluation"),
             state=self.state,
-            done=self._show_evaluation,
+            announce=self._announce,
         )
-        metrics, rows = self._evaluation(collected)
-        if hasattr(self, "_log"):
+        metrics = evaluation_metrics(collected, self.rewards, self._processes)
+        metrics["eval_runtime"] = self._phases.finish()["step_time"]
+        if self._log is not None:
             self._log.write(self.state.global_step, metrics)
-            self._log.completions(rows[:_SAMPLED_ROWS])
+            self._log.completions(self._evaluation_rows(collected))
         self._record(metrics)
+        self._evaluated_at = self.state.global_step
         return metrics
 
-    def _evaluation(self, collected: list[Collected]) -> tuple[Metrics, list[dict[str, Any]]]:
-        """Means over all processes, whose parts may differ in size, and this process's completions."""
-        names = [*self.rewards.names, "reward"]
-        sums = torch.zeros(2, len(names) + 1, dtype=torch.float64)  # sums and counts; the last is the length
-        rows = []
-        for part in collected:
-            components = part.scores.values[:, None]  # (K, 1, B)
-            total = total_rewards(components, self.rewards.weights.to(components.dtype))[0]
-            values = torch.cat([components[:, 0], total[None]])
-            sums[0, :-1] += values.nansum(1)
-            sums[1, :-1] += (~values.isnan()).sum(1)
-            lengths = [len(c) for c in part.rollouts.completion_ids]
-            sums[:, -1] += torch.tensor([sum(lengths), len(lengths)])
-            rows += completion_rows(part, self.rewards.names, total.tolist(), step=self.state.global_step, split="eval")
-        sums = self.accelerator.reduce(sums.to(self.accelerator.device), "sum").cpu()
-        means = [s / n if n else None for s, n in sums.T.tolist()]
-        metrics: Metrics = {"eval_reward": means[-2], "eval_completions/mean_length": means[-1]}
-        metrics |= {f"eval_rewards/{name}/mean": m for name, m in zip(self.rewards.names, means, strict=False)}
-        return metrics, rows
-
-    def _show_evaluation(self, done: int) -> None:
-        if hasattr(self, "_display") and self._eval is not None:
-            self._display.phase(f"evaluate {done}/{len(self._eval)}")
-
-    # Values of all processes.
-
-    def _gather(self, values: Tensor) -> Tensor:
-        """(n, ...) of each process, in the order of the processes, on the CPU."""
-        gathered: Tensor = self.accelerator.gather(values.contiguous().to(self.accelerator.device))
-        return gathered.cpu()
-
-    def _mine(self, values: Tensor) -> Tensor:
-        """This process's completions, flat, of a (P, G) tensor that all processes have."""
-        rows = self._collector.share(range(len(values)))
-        return values[rows[0] : rows[-1] + 1].flatten()
-
-    def _on_any_process(self, flag: bool) -> bool:
-        return bool(self._gather(torch.tensor([flag])).any())
-
-    def _mean_over_processes(self, metrics: dict[str, float]) -> Metrics:
-        values = torch.tensor([metrics[name] for name in sorted(metrics)], dtype=torch.float64)
-        means = self._gather(values[None]).mean(0) if metrics else values
-        return dict(zip(sorted(metrics), means.tolist(), strict=True))
+    def _evaluation_rows(self, collected: list[Collected]) -> list[dict[str, Any]]:
+        rows = [
+            row
+            for part in collected
+            for row in completion_rows(
+                part,
+                self.rewards.names,
+                rewards=totals(part, self.rewards).tolist(),
+                step=self.state.global_step,
+                split="eval",
+            )
+        ]
+        return rows if self.args.log_completions else rows[:_SAMPLED_ROWS]
 
     def _length_metrics(self, rollouts: Rollouts) -> Metrics:
-        lengths = self._gather(torch.tensor([len(c) for c in rollouts.completion_ids]))
-        prompts = self._gather(torch.tensor([sum(map(len, rollouts.prompt_ids))]))
+        lengths = self._processes.gather(torch.tensor([len(c) for c in rollouts.completion_ids]))
+        prompts = self._processes.gather(torch.tensor([sum(map(len, rollouts.prompt_ids))]))
         self.state.num_input_tokens_seen += int(lengths.sum() + prompts.sum() * self.args.num_generations)
-        metrics = length_metrics(lengths, self._gather(rollouts.finished))
+        metrics = length_metrics(lengths, self._processes.gather(rollouts.finished))
         metrics["num_tokens"] = float(self.state.num_input_tokens_seen)
         return metrics
 
@@ -401,9 +348,7 @@ class GRPOTrainer:
     def save_model(self, output_dir: str | Path | None = None) -> None:
         """Save model and tokenizer in transformers format; in the output directory unless given."""
         if self.accelerator.is_main_process:
-            folder = Path(output_dir or self.args.output_dir)
-            self.model.save_pretrained(folder)
-            self.processing_class.save_pretrained(folder)
+            self._policy.save(Path(output_dir or self.args.output_dir))
 
     def _checkpoint_folder(self) -> Path:
         return Path(self.args.output_dir) / f"{checkpoint.PREFIX}{self.state.global_step}"
@@ -413,10 +358,9 @@ class GRPOTrainer:
             if self.accelerator.is_main_process:
                 checkpoint.save(
                     self._checkpoint_folder(),
-                    model=self.model,
-                    tokenizer=self.processing_class,
+                    policy=self._policy,
                     training={
-                        "optimizer": self.optimizer.state_dict(),
+                        "optimizer": self._policy.optimizer.state_dict(),
                         "scheduler": self.lr_scheduler.state_dict(),
                     },
                     state={
@@ -429,13 +373,13 @@ class GRPOTrainer:
                 )
                 checkpoint.prune(Path(self.args.output_dir), self.args.save_total_limit)
             self.accelerator.wait_for_everyone()
+        self._phases.finish()  # saving is no part of the next step
 
     def _load(self, folder: Path) -> None:
         """Take up a checkpoint: weights, optimizer, schedule, counters, random states."""
         training, state = checkpoint.load(folder)
-        weights = load_model(str(folder), self.args, self.model.dtype).state_dict()
-        self.model.load_state_dict(weights)
-        self.optimizer.load_state_dict(training["optimizer"])
+        self._policy.load(folder)
+        self._policy.optimizer.load_state_dict(training["optimizer"])
         self.lr_scheduler.load_state_dict(training["scheduler"])
         self._rollouts_done = state["rollouts"]
         for name in ("global_step", "epoch", "num_input_tokens_seen", "log_history"):

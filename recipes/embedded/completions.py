@@ -20,11 +20,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from recipes.embedded.problems import LARGEST, apply
 
 Step = tuple[int, str, int, int]  # left, operation, right, result
+Habit = TypeVar("Habit")
 _LINE = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 
 
@@ -175,5 +176,5 @@ BREAKS: dict[Break, float] = {
 }
 
 
-def _draw(table: dict[Callable[..., Any], float], rng: random.Random) -> Callable[..., Any]:
+def _draw(table: dict[Habit, float], rng: random.Random) -> Habit:
     return rng.choices(list(table), weights=list(table.values()))[0]

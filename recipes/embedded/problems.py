@@ -36,8 +36,7 @@ class Template:
 
 TEMPLATES = (
     Template(
-        "{p} has {a} {things}. {q} gives {p} {b} more, and then {p} loses {c}. "
-        "How many {things} does {p} have now?",
+        "{p} has {a} {things}. {q} gives {p} {b} more, and then {p} loses {c}. How many {things} does {p} have now?",
         ((5, 50), (2, 20), (2, 20)),
         ("a + b", "x - c"),
     ),
@@ -48,8 +47,7 @@ TEMPLATES = (
         ("a + b", "x - c", "y - d"),
     ),
     Template(
-        "{p} fills {a} boxes with {b} {things} each. {c} {things} are left over. "
-        "How many {things} are there in total?",
+        "{p} fills {a} boxes with {b} {things} each. {c} {things} are left over. How many {things} are there in total?",
         ((2, 9), (2, 9), (2, 20)),
         ("a * b", "x + c"),
     ),
@@ -117,7 +115,7 @@ TEMPLATES = (
     ),
     Template(
         "A child pays {a} dollars and an adult pays {b} dollars. How many dollars do {c} children and {d} adults pay?",
-        ((2, 9), (2, 9), (2, 9), (2, 9)),
+        ((2, 4), (5, 9), (2, 9), (2, 9)),
         ("c * a", "d * b", "x + y"),
     ),
     Template(
@@ -157,13 +155,15 @@ def problems(count: int, *, seed: int, split: str) -> list[dict[str, str]]:
     Example:
         >>> row = problems(1, seed=0, split="train")[0]
         >>> print(row["question"])
-        ?
+        There are 29 red and 5 blue marbles in a bag. Ines takes out 18. How many marbles are left?
         >>> print(row["answer"])
-        ?
+        29 + 5 = 34
+        34 - 18 = 16
+        #### 16
     """
     for name, value in (("count", count), ("seed", seed)):
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")  # noqa: TRY004
+            raise ValueError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     if split not in SPLITS:

@@ -34,7 +34,8 @@ CHAT_TEMPLATE = (
 # What no merge may cross.  A word takes the space before it, and the one after it if a number follows: a digit
 # then looks the same everywhere, at no extra token.
 _PIECES = Regex(
-    r"\n?</?(?:think|answer)>\n?|\\boxed\{|[0-9]| [-+*/=] | ?\p{L}+(?: (?=[0-9]))?| ?[^\s\p{L}0-9<\\]+|[<\\]|\s+(?!\S)|\s+"
+    r"\n?</?(?:think|answer)>\n?|\\boxed\{|[0-9]| [-+*/=] |"
+    r" ?\p{L}+(?: (?=[0-9]))?| ?[^\s\p{L}0-9<\\]+|[<\\]|\s+(?!\S)|\s+"
 )
 
 

@@ -11,27 +11,30 @@ from __future__ import annotations
 import re
 
 # A token that can change the nesting of braces: a box that opens, an escaped character, a brace.
-_BRACES = re.compile(r"(\\boxed|\\fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_BRACES = re.compile(r"(?<!\\)(\\+)(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 
 
 def last_boxed(text: str) -> str | None:
     r"""The content of the last ``\boxed{...}`` or ``\fbox{...}`` with balanced braces; ``None`` without one.
 
     One pass over the text with a stack of open braces, so nesting costs nothing extra. A box that holds a
-    box is the outer one; a box that never closes (a truncated completion) does not count.
+    box is the outer one; a box that never closes (a truncated completion) does not count. LaTeX that was
+    escaped once too often (``\\boxed{\\frac{1}{2}}``) is read as it was meant.
     """
-    stack: list[tuple[bool, int]] = []  # (is a box, where its content starts)
+    stack: list[tuple[int, int]] = []  # (backslashes before "boxed", 0 for a bare brace; where its content starts)
     found: str | None = None
     if "boxed" not in text and "fbox" not in text:
         return None
     for match in _BRACES.finditer(text):
         token = match.group()
         if match.group(1) or token == "{":
-            stack.append((match.group(1) is not None, match.end()))
+            stack.append((len(match.group(1) or ""), match.end()))
         elif token == "}" and stack:
-            is_box, start = stack.pop()
-            if is_box:
+            slashes, start = stack.pop()
+            if slashes:
                 found = text[start : match.start()]
+                if slashes % 2 == 0:
+                    found = found.replace("\\\\", "\\")
     return found
 
 

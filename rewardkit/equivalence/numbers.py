@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from rewardkit.equivalence.normalise import normal_form
+from rewardkit.equivalence.normalise import MAX_CHARS, normal_form
 
 MAX_DIGITS = 400
 """Longer numerals are compared as text: no arithmetic is done on a number that a completion can blow up."""
@@ -27,7 +27,19 @@ _LITERAL = re.compile(_UNSIGNED)
 _SIGN = re.compile(r"[+-]?[$€£¥]?[+-]?")
 _TEX_FRACTION = re.compile(r"\\frac(?:\{([+-]?[\d.,]+)\}|(\d))(?:\{([+-]?[\d.,]+)\}|(\d))")
 _POWER = re.compile(r"(?:[eE]|(?:\\times|\\cdot|\*|x)10\^)(?:\{([+-]?\d+)\}|([+-]?\d+))")
-_UNIT = re.compile(r" ?([^\W\d_]{2,}(?:[ /][^\W\d_]+)*)(?:\^\{?[23]\}?)?")
+_BASE = re.compile(r"_\{?(\d{1,2})\}?")
+_UNIT = re.compile(
+    r"(?: (?:[^\W\d_]{3,}|[^\W\d_]{2,} per)(?:[ /][^\W\d_]+)*"
+    r"| ?(?:[mcdk]m|[mk]g|m[lL]|ml|m?s|[kM]?Hz|k?W|k?J|[kMG]b|[kMG]B|in|ft|yd|mi|lb|oz|hr|mph|kph|AM|PM|am|pm))"
+    r"(?![a-zA-Z])(?:\^\{?[23]\}?)?"
+)
+_NO_UNIT = re.compile(
+    r"(?:hundred|thousand|million|billion|trillion|dozen|half|halves|percent|percentage"
+    r"|(?:third|fourth|quarter|fifth|sixth|eighth|tenth)s?|squared|cubed|factorial|choose|plus|minus|times|mod"
+    r"|and|but|not|nor|either|neither|maybe|a?sin|a?cos|a?tan|cot|sec|csc|sinh|cosh|tanh|log|exp|lim|max|min|gcd"
+    r"|lcm|det|alpha|beta|gamma|delta|theta|lambda|sigma|omega|phi)\b|.*\b(?:and|or|to|than|if|else|times|not)\b"
+)
+"""Words after a number that make it another number, or no number."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +51,33 @@ class Number:
     unit: str = ""
 
 
-def same_number(answer: Number, truth: Number) -> bool:
-    """Whether two readings name the same quantity.
+def same_number(answer: Number, truth: Number, *, tolerance: Fraction = Fraction(0)) -> bool:
+    """Whether two readings name the same quantity, up to an absolute difference of `tolerance`.
 
-    A percent sign divides by 100; it may be left out on one side (``50`` for ``50%``). A unit may be left
-    out as well, but a different one is wrong.
+    A percent sign divides by 100; it may be left out on one side (``50`` for ``50%``). A unit or the base of
+    a numeral may be left out as well, but a different one is wrong.
     """
-    if answer.unit and truth.unit and answer.unit.rstrip("s") != truth.unit.rstrip("s"):
+    if answer.unit and truth.unit and _singular(answer.unit) != _singular(truth.unit):
         return False
-    if answer.value == truth.value:
+    if abs(answer.value - truth.value) <= tolerance:
         return True
-    if truth.percent and not answer.percent:
-        return answer.value * 100 == truth.value
-    return answer.percent and not truth.percent and answer.value == truth.value * 100
+    if answer.percent == truth.percent:
+        return False
+    a, t = (n.value / 100 if n.percent else n.value for n in (answer, truth))
+    return abs(a - t) <= tolerance
 
 
-@lru_cache(maxsize=16_384)
+def _singular(unit: str) -> str:
+    return unit[:-1] if len(unit) > 3 and unit.endswith("s") else unit
+
+
 def read_number(text: str) -> Number | None:
     """The number that the whole text is, or ``None``."""
+    return None if len(text) > MAX_CHARS else _read_number(text)
+
+
+@lru_cache(maxsize=4_096)
+def _read_number(text: str) -> Number | None:
     text = normal_form(text)
     if not text or len(text) > MAX_DIGITS or not any(c.isdigit() for c in text):
         return None
@@ -124,14 +145,20 @@ def _tex_fraction(match: re.Match[str]) -> Fraction | None:
 
 
 def _suffix(text: str, at: int) -> tuple[bool, str, int]:
-    """A percent sign or a unit in words after a number."""
+    """A percent sign, a base, or a unit in words after a number."""
     if text.startswith("%", at):
         return True, "", at + 1
+    if base := _BASE.match(text, at):
+        return False, f"base {base.group(1)}", base.end()
     unit = _UNIT.match(text, at)
     if unit is None:
         return False, "", at
     name = unit.group().strip().casefold()
-    return name in ("percent", "percentage"), "" if name.startswith("percent") else name, unit.end()
+    if name in ("percent", "percentage"):
+        return True, "", unit.end()
+    if _NO_UNIT.match(name):
+        return False, "", at
+    return False, name, unit.end()
 
 
 _WRITTEN = re.compile(rf"(?<![\w.])[+-]?(?:{_TEX_FRACTION.pattern}|(?:{_UNSIGNED})(?:/\d+|{_POWER.pattern})?)%?")

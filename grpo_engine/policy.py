@@ -1,0 +1,85 @@
+"""The policy: the model, its tokenizer, and all that moves its weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import get_scheduler
+
+from grpo_engine.checkpoint import no_progress_bar
+from grpo_engine.config import GRPOConfig
+from grpo_engine.loading import load_model, load_tokenizer, sampling_of
+from grpo_engine.logprobs import TokenScorer
+from grpo_engine.optim import MasterAdamW
+
+
+class Policy:
+    """A causal language model in training.
+
+    Args:
+        model: a hub name, a path, or the model.
+        tokenizer: its tokenizer; the one saved with it for None.
+        config: the settings of the run.
+        accelerator: places the model and wraps it for several processes.
+
+    Attributes:
+        model: the model, not wrapped; rollouts use it.
+        scorer: the wrapped :class:`TokenScorer`; the loss uses it.
+        reference: a frozen copy of the starting point, where `beta` is not 0.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, config: GRPOConfig, accelerator: Any) -> None:
+        self._config = config
+        half = torch.bfloat16 if _wants_bf16(config, accelerator.device) else None
+        self.model = load_model(model, config, half or torch.float32).to(accelerator.device)
+        self.tokenizer = load_tokenizer(tokenizer, self.model)
+        self.sampling = sampling_of(config, self.model, self.tokenizer)
+        if config.disable_dropout:
+            for module in self.model.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = 0.0
+        self.reference = None
+        if config.beta:
+            frozen = copy.deepcopy(self.model).eval().requires_grad_(False)
+            self.reference = TokenScorer(frozen, self.sampling)
+        if config.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.optimizer = MasterAdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(config.adam_beta1, config.adam_beta2),
+            eps=config.adam_epsilon,
+            weight_decay=config.weight_decay,
+            half=half,
+        )
+        self.scorer = accelerator.prepare_model(TokenScorer(self.model, self.sampling))
+
+    def schedule(self, total_steps: int) -> Any:
+        """The learning-rate schedule over the whole run."""
+        return get_scheduler(
+            self._config.lr_scheduler_type,
+            self.optimizer.inner,
+            num_warmup_steps=self._config.warmup(total_steps),
+            num_training_steps=total_steps,
+            scheduler_specific_kwargs=self._config.lr_scheduler_kwargs,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Model (safetensors) and tokenizer in transformers format."""
+        with no_progress_bar():
+            self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def load(self, folder: Path) -> None:
+        """Take the weights of a saved policy."""
+        self.model.load_state_dict(load_model(str(folder), self._config, self.model.dtype).state_dict())
+
+
+def _wants_bf16(config: GRPOConfig, device: torch.device) -> bool:
+    if config.bf16 is None:
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return config.bf16

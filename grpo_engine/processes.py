@@ -1,0 +1,55 @@
+"""Values that are spread over processes: whose share is whose, and what they come to together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Processes:
+    """This process among the others; prompts are shared out in contiguous parts, in order.
+
+    Args:
+        accelerator: accelerate's view of them.
+    """
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+        self.count: int = accelerator.num_processes
+        self.rank: int = accelerator.process_index
+        self.device: torch.device = accelerator.device
+
+    def share(self, values: Sequence[Any]) -> Sequence[Any]:
+        """This process's part of values that all processes have; the last parts may be shorter, or empty."""
+        size = -(-len(values) // self.count)
+        return values[self.rank * size : (self.rank + 1) * size]
+
+    def share_rows(self, values: Tensor) -> Tensor:
+        """This process's completions, flat, of a (P, G) tensor that all processes have."""
+        rows = self.share(range(len(values)))
+        return values[rows[0] : rows[-1] + 1].flatten()
+
+    def gather(self, values: Tensor) -> Tensor:
+        """(n, ...) of every process, in order, on the CPU; n must be the same everywhere."""
+        gathered: Tensor = self._accelerator.gather(values.contiguous().to(self.device))
+        return gathered.cpu()
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, on the CPU."""
+        total: Tensor = self._accelerator.reduce(values.to(self.device), "sum")
+        return total.cpu()
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return bool(self.gather(torch.tensor([flag])).any())
+
+    def mean(self, metrics: Mapping[str, float]) -> dict[str, float | None]:
+        """Means over all processes, which must have the same names."""
+        names = sorted(metrics)
+        if not names:
+            return {}
+        values = torch.tensor([[metrics[name] for name in names]], dtype=torch.float64)
+        return dict(zip(names, self.gather(values).mean(0).tolist(), strict=True))
