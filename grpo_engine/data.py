@@ -36,19 +36,11 @@ class PromptData:
         chat_template_kwargs: Mapping[str, Any] | None = None,
         max_prompt_length: int | None = None,
     ) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise ValueError(
-                f"a data set needs rows by index, got {type(dataset).__name__}; "
-                "turn a stream into a list or a datasets.Dataset first"
-            )
-        if len(dataset) == 0:
-            raise ValueError("the data set is empty; there is nothing to train on")
+        self.columns = check_dataset(dataset)
         self._rows = dataset
         self._tokenizer = tokenizer
         self._template_kwargs = dict(chat_template_kwargs or {})
         self._ids: dict[int, list[int]] = {}
-        self.columns = _columns(dataset)
-        _check_columns(self.columns)
         self._kept = self._within(max_prompt_length)
         self.left_out = len(dataset) - len(self._kept)
 
@@ -97,6 +89,24 @@ class PromptData:
             f"the prompt in row {key} must be text or a list of messages, got {str(prompt)[:80]!r} "
             f"({type(prompt).__name__})"
         )
+
+
+def check_dataset(dataset: Any) -> list[str]:
+    """The columns of a data set, checked without a tokenizer.
+
+    Raises:
+        ValueError: no rows, rows without an index, no prompt column, a column with the name of an argument.
+    """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise ValueError(
+            f"a data set needs rows by index, got {type(dataset).__name__}; "
+            "turn a stream into a list or a datasets.Dataset first"
+        )
+    if len(dataset) == 0:
+        raise ValueError("the data set is empty; there is nothing to train on")
+    columns = _columns(dataset)
+    _check_columns(columns)
+    return columns
 
 
 def is_conversational(prompt: Any) -> bool:

@@ -16,7 +16,7 @@ from grpo_engine.advantages import SCALES, advantages, total_rewards
 from grpo_engine.batching import micro_batches
 from grpo_engine.collect import Collected, Collector
 from grpo_engine.config import GRPOConfig
-from grpo_engine.data import GroupSampler, PromptData
+from grpo_engine.data import GroupSampler, PromptData, check_dataset
 from grpo_engine.display import Display
 from grpo_engine.evaluation import evaluation_metrics, totals
 from grpo_engine.interrupt import FinishStepOnInterrupt
@@ -69,6 +69,8 @@ class GRPOTrainer:
     ) -> None:
         if train_dataset is None:
             raise ValueError("train_dataset is missing; it needs a column 'prompt'")
+        for dataset in filter(lambda d: d is not None, (train_dataset, eval_dataset)):
+            check_dataset(dataset)  # before a model is loaded
         self.args = args or GRPOConfig()
         self.accelerator = Accelerator(cpu=self.args.use_cpu, log_with=_trackers(self.args.report_to))
         self._processes = Processes(self.accelerator)

@@ -97,12 +97,10 @@ def _judge(
     batch: Batch, answers: Sequence[str | None], missing: str, reward: BoxedAccuracy | AnswerAccuracy
 ) -> list[Outcome]:
     """Compare every answer with each of its accepted references; one right is enough."""
-    _, truths = batch.ground_truths(reward.answer_key)
+    key, truths = batch.ground_truths(reward.answer_key)
+    accepted = [_options(truth, key, row) for row, truth in enumerate(truths)]
     pairs = [
-        (row, answer, option)
-        for row, (answer, truth) in enumerate(zip(answers, truths, strict=True))
-        if answer is not None
-        for option in _options(truth)
+        (row, answer, option) for row, answer in enumerate(answers) if answer is not None for option in accepted[row]
     ]
     verdicts = compare_all([(answer, option) for _, answer, option in pairs], reward.budget)
     by_row: dict[int, list[Verdict]] = {}
@@ -131,12 +129,19 @@ def _outcome(
     return Outcome(0.0, _STATUS.get(verdict.rung, "wrong"), f"{answer[:200]!r}: {verdict.detail}")
 
 
-def _options(truth: Any) -> list[str]:
+def _options(truth: Any, key: str, row: int) -> list[str]:
     """The accepted references of a row, as text."""
     if truth is None:
         return []
     options = truth if isinstance(truth, (list, tuple)) else [truth]
-    return [reference_answer(o) if isinstance(o, str) else str(o) for o in options]
+    answers = [reference_answer(str(option)) for option in options]
+    for option, answer in zip(options, answers, strict=True):
+        if not normal_form(answer):
+            raise ColumnError(
+                f"ground truth {option!r} in column {key!r}, row {row} holds no answer; "
+                "fill it, drop the row, or set it to None for 'not scored'"
+            )
+    return answers
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -158,7 +163,7 @@ class ChoiceAccuracy(Reward):
 
     Raises:
         ColumnError: a reference that is none of the options.
-        ValueError: no options, or two that are equal without regard to case.
+        ValueError: no options, one that is blank or no text, or two that are equal without regard to case.
 
     Example:
         >>> from rewardkit import ChoiceAccuracy
@@ -174,8 +179,10 @@ class ChoiceAccuracy(Reward):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.options))
-        if len({o.casefold() for o in self.options}) != len(self.options) or not self.options:
-            raise ValueError(f"options must be different names, got {self.options!r}")
+        if not self.options or not all(isinstance(o, str) and _bare(o) for o in self.options):
+            raise ValueError(f"options must be names, at least one and none blank, got {self.options!r}")
+        if len({_bare(o) for o in self.options}) != len(self.options):
+            raise ValueError(f"options must differ in more than case and brackets, got {self.options!r}")
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Correct, wrong or no_answer, with the choice that was read."""
@@ -213,16 +220,21 @@ class ChoiceAccuracy(Reward):
         """The option that the text is, in its declared spelling; ``None`` for anything else."""
         if self.verbatim:
             return text if text in self.options else None
-        name = normal_form(text[:200]).strip().rstrip(".):").lstrip("(").strip().casefold()
-        return next((option for option in self.options if option.casefold() == name), None)
+        name = _bare(text[:200])
+        return next((option for option in self.options if _bare(option) == name), None)
+
+
+def _bare(option: str) -> str:
+    """An option without brackets, stop and case; ``(B)``, ``B.`` and ``\\text{b}`` are all ``b``."""
+    return normal_form(option).strip().rstrip(".):").lstrip("(").strip().casefold()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class NumericAccuracy(Reward):
     r"""1.0 where the last number of the final part equals the reference number, else 0.0.
 
-    The number is the last box or the last ``<answer>`` where they hold one, else the last number written in
-    the text: integers, decimals, fractions, percent, thousands separators, scientific notation, exactly as
+    The number is the last box or the last ``<answer>`` where they hold one, or the last number in them, else
+    the last number written in the text: integers, decimals, fractions, percent, thousands separators, scientific notation, exactly as
     :mod:`rewardkit.equivalence.numbers` reads them.
 
     Source: the "last number" scoring of GSM8K (arXiv 2110.14168; "flexible extract" in lm-evaluation-harness).
@@ -263,20 +275,19 @@ class NumericAccuracy(Reward):
             return Outcome(None, "not_scored", "the row has no ground truth")
         final = final_part(text)
         marked = last_boxed(final) or tag_body(final, "answer")
-        number = (read_number(marked) if marked else None) or last_number(final)
+        number = (read_number(marked) or last_number(marked) if marked else None) or last_number(final)
         if number is None:
             return Outcome(0.0, "no_answer", "no number in the final part")
-        return judged(any(self._equal(number, truth) for truth in truths), str(number.value))
-
-    def _equal(self, number: Number, truth: Number) -> bool:
-        return same_number(number, truth) or abs(number.value - truth.value) <= Fraction(self.tolerance)
+        tolerance = Fraction(self.tolerance)
+        right = any(same_number(number, truth, tolerance=tolerance) for truth in truths)
+        return judged(right, str(number.value))
 
 
 def _true_numbers(truth: Any, key: str, row: int) -> list[Number] | None:
     if truth is None:
         return None
     numbers = []
-    for option in _options(truth):
+    for option in _options(truth, key, row):
         number = read_number(option)
         if number is None:
             raise ColumnError(

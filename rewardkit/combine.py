@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rewardkit.contract import Batch, Outcome, Part, Reward, RewardError, RewardFunction
+from rewardkit.contract import Batch, Outcome, Part, Reward, RewardError, RewardFunction, as_code
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -29,7 +29,7 @@ class Function(Reward):
 
     Attributes:
         function: called by keyword with ``completions``, ``prompts`` and every column. It prints by its
-            dotted name and pickles where the function does.
+            dotted name; the reward pickles where the function does.
     """
 
     function: Callable[..., Any]
@@ -56,16 +56,13 @@ class Function(Reward):
             )
         return [_outcome(value, self.__name__, row) for row, value in enumerate(values)]
 
-    def __repr__(self) -> str:
-        return self.__name__
-
 
 def _outcome(value: Any, name: str, row: int) -> Outcome:
     if value is None:
         return Outcome(None, "not_scored")
     try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
+        number = float("text" if isinstance(value, (str, bytes)) else value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise RewardError(f"{name} gave {value!r} in row {row}; expected a number or None") from error
     return Outcome(number, "scored")
 
@@ -85,7 +82,13 @@ class Weighted(Reward):
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """The inner outcomes, scaled."""
-        return [o if o.value is None else replace(o, value=self.weight * o.value) for o in self.reward.score(batch)]
+        return [self._scaled(outcome) for outcome in self.reward.score(batch)]
+
+    def _scaled(self, outcome: Outcome) -> Outcome:
+        if outcome.value is None:
+            return outcome
+        parts = tuple(replace(part, weight=self.weight * part.weight) for part in outcome.parts)
+        return replace(outcome, value=self.weight * outcome.value, parts=parts)
 
     def __repr__(self) -> str:
         inner = repr(self.reward)
@@ -162,8 +165,16 @@ class Combined(Reward):
             return replace(self, limits=(float(low), float(high)))
         return super().clip(low, high)
 
+    def __mul__(self, weight: float) -> Combined | Weighted:  # type: ignore[override]
+        """A plain sum takes the weight into its own, so that its parts go on adding up to its value."""
+        if self.limits is None and self.name is None and isinstance(weight, (int, float)):
+            return replace(self, weights=tuple(weight * own for own in self.weights))
+        return super().__mul__(weight)
+
+    __rmul__ = __mul__
+
     def __repr__(self) -> str:
-        arguments = [repr(member) for member in self.members]
+        arguments = [_member_code(member) for member in self.members]
         if any(weight != 1.0 for weight in self.weights):
             arguments.append(f"weights={self.weights!r}")
         if self.limits is not None:
@@ -239,6 +250,12 @@ def _unweighted(reward: Reward) -> tuple[Reward, float]:
         member, weight = _unweighted(inner)
         return member, weight * reward.weight
     return reward, 1.0
+
+
+def _member_code(member: Reward) -> str:
+    """combine() wraps a plain function by itself."""
+    plain = isinstance(member, Function) and member.name is None
+    return as_code(member.function) if isinstance(member, Function) and plain else repr(member)
 
 
 def _clip(outcome: Outcome, low: float, high: float) -> Outcome:

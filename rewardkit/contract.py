@@ -162,6 +162,7 @@ class Batch:
         elif len(raw) == 1 != len(self):
             raw = list(raw) * len(self)
         values = Batch(self.completions, {name: raw}).column(name)
+        values = [v.tolist() if getattr(v, "ndim", 0) else v for v in values]  # array cells, as Parquet has them
         for row, value in enumerate(values):
             _check_ground_truth(value, name, row)
         return name, values
@@ -176,6 +177,8 @@ def _check_ground_truth(value: Any, name: str, row: int) -> None:
         if not value:
             raise ColumnError(f"{where} is an empty list; give at least one accepted answer, or None")
         for option in value:
+            if option is None or isinstance(option, (list, tuple)):
+                raise ColumnError(f"{where} lists {option!r}; every accepted answer must be text or a number")
             _check_ground_truth(option, name, row)
     elif isinstance(value, str):
         if not value.strip():
@@ -209,16 +212,19 @@ def completion_text(completion: Completion, *, row: int | None = None) -> str:
     if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) for m in messages):
         at = "" if row is None else f" in row {row}"
         raise TypeError(f"a completion must be text or a list of messages, got {_short(completion)}{at}")
-    return "\n".join(_content_text(m) for m in messages if m.get("role", "assistant") == "assistant")
+    return "\n".join(_content_text(m, row) for m in messages if m.get("role", "assistant") == "assistant")
 
 
-def _content_text(message: Message) -> str:
+def _content_text(message: Message, row: int | None) -> str:
     content = message.get("content")
     if content is None:  # a message that only calls a tool
         return ""
     if isinstance(content, str):
         return content
-    return "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
+    if not isinstance(content, (list, tuple)):
+        at = "" if row is None else f" in row {row}"
+        raise TypeError(f"the content of a message must be text or a list of parts, got {_short(content)}{at}")
+    return "".join(p if isinstance(p, str) else str(p.get("text") or "") for p in content)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -255,7 +261,7 @@ class Reward(ABC):
         batch = Batch.of(completions, {"prompts": prompts, **columns})
         outcomes = self.score(batch)
         _log_parts(batch, outcomes)
-        return [outcome.value for outcome in outcomes]
+        return [None if outcome.value is None else float(outcome.value) for outcome in outcomes]
 
     def score(self, batch: Batch) -> list[Outcome]:
         """:meth:`outcomes`, checked against the contract."""
@@ -318,7 +324,16 @@ def _changed_fields(reward: Reward) -> Iterator[str]:
         value = getattr(reward, f.name)
         default = f.default_factory() if f.default_factory is not MISSING else f.default
         if f.repr and value != default:
-            yield f"{f.name}={value!r}"
+            yield f"{f.name}={as_code(value)}"
+
+
+def as_code(value: object) -> str:
+    """A value as it is written in code: a function or a class by its dotted name, all else by its repr."""
+    name = getattr(value, "__qualname__", None)
+    if not callable(value) or name is None:
+        return repr(value)
+    module = getattr(value, "__module__", None)
+    return name if module in (None, "builtins", "__main__") else f"{module}.{name}"
 
 
 def walk_parts(outcome: Outcome, prefix: str = "") -> Iterator[tuple[str, Outcome]]:

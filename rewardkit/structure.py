@@ -73,7 +73,7 @@ class StrictFormat(Reward):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", _tag_names(self.tags))
-        _compiled(self.answer_pattern)
+        _check_pattern(self.answer_pattern)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Right, or wrong with the first fault as detail."""
@@ -157,7 +157,7 @@ class SoftFormat(Reward):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", _tag_names(self.tags))
-        _compiled(self.answer_pattern)
+        _check_pattern(self.answer_pattern)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Right, or wrong with the first section that is missing or blank as detail."""
@@ -375,6 +375,15 @@ def _compiled(pattern: str | None) -> Any:
         return regex.compile(pattern)  # cached by the package
     except (regex.error, TypeError) as error:
         raise ValueError(f"answer_pattern {pattern!r} is no regular expression: {error}") from error
+
+
+def _check_pattern(pattern: str | None) -> None:
+    """Refuse a bad pattern at once; one that `re` can read is no reason to load the package `regex`."""
+    try:
+        if pattern is not None:
+            re.compile(pattern)
+    except (re.error, TypeError):
+        _compiled(pattern)
 
 
 def _match(pattern: Any, body: str) -> Outcome:

@@ -32,6 +32,12 @@ class Budget:
     seconds: float = 1.0
     memory_bytes: int = 512 * 2**20
 
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf"):
+            raise ValueError(f"seconds must be positive and finite, got {self.seconds}: every comparison must end")
+        if self.memory_bytes < 2**20:
+            raise ValueError(f"memory_bytes must be at least {2**20} (1 MiB), got {self.memory_bytes}")
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -63,8 +69,14 @@ class Worker:
             start_new_session=True,  # Ctrl-C in a terminal is for the parent
         )
         self._buffer = b""
-        ready = self._receive(STARTUP_SECONDS)
-        if ready is None or "ready" not in ready:
+        try:
+            ready = self._receive(STARTUP_SECONDS)
+        except EOFError:
+            ready = None
+        except BaseException:
+            self.kill()
+            raise
+        if ready is None:
             self.kill()
             raise RuntimeError(
                 "the worker for symbolic comparison did not start; run "

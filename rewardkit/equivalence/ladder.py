@@ -11,13 +11,14 @@ r"""Is this answer the reference answer? A ladder of checks, cheapest first, eac
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from rewardkit.equivalence.budget import POOL, Budget, Reply
-from rewardkit.equivalence.normalise import is_words, normal_form
+from rewardkit.equivalence.normalise import MAX_CHARS, is_words, normal_form
 from rewardkit.equivalence.numbers import Number, read_number, same_number
 
 MAX_SYMBOLIC_CHARS = 1_000
@@ -63,16 +64,26 @@ def compare_all(pairs: Sequence[tuple[str, str]], budget: Budget | None = None) 
     return [verdict for pair in pairs if (verdict := verdicts[pair]) is not None]
 
 
-@lru_cache(maxsize=16_384)
 def _exact(answer: str, truth: str) -> Verdict | None:
     """The rungs that need no symbolic work; ``None`` where they do not decide."""
+    if max(len(answer), len(truth)) > MAX_CHARS:  # too large to be remembered
+        return _exact_verdict(answer, truth)
+    return _remembered_exact(answer, truth)
+
+
+@lru_cache(maxsize=4_096)
+def _remembered_exact(answer: str, truth: str) -> Verdict | None:
+    return _exact_verdict(answer, truth)
+
+
+def _exact_verdict(answer: str, truth: str) -> Verdict | None:
     a, t = normal_form(answer), normal_form(truth)
     if a == t and a:
-        return Verdict(True, "text", a)
+        return Verdict(True, "text", a[:200])
     if not a:
         return Verdict(False, "text", "the answer is empty")
     if is_words(a) and is_words(t):
-        return Verdict(a.casefold() == t.casefold(), "words", f"{a!r} and {t!r}")
+        return Verdict(a.casefold() == t.casefold(), "words", f"{a[:200]!r} and {t[:200]!r}")
     number, true_number = read_number(answer), read_number(truth)
     if number is not None and true_number is not None:
         same = same_number(number, true_number)
@@ -98,12 +109,14 @@ def _verdict(reply: Reply) -> Verdict:
 
 _REMEMBERED: dict[tuple[tuple[str, str], Budget], Verdict] = {}
 _REMEMBER_AT_MOST = 16_384
+_REMEMBERING = threading.Lock()
 
 
 def _remember(key: tuple[tuple[str, str], Budget], verdict: Verdict) -> Verdict:
     """Keep decided verdicts, oldest out first: a group of completions often repeats an answer."""
     if verdict.equal is not None:
-        if len(_REMEMBERED) >= _REMEMBER_AT_MOST:
-            _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
-        _REMEMBERED[key] = verdict
+        with _REMEMBERING:
+            if len(_REMEMBERED) >= _REMEMBER_AT_MOST:
+                _REMEMBERED.pop(next(iter(_REMEMBERED)))
+            _REMEMBERED[key] = verdict
     return verdict
