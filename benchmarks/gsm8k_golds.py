@@ -37,7 +37,9 @@ def main() -> int:
     args = parser.parse_args()
     solutions = [json.loads(line)["answer"] for line in args.file.read_text(encoding="utf-8").splitlines()]
     finals = [solution.rsplit("####", 1)[1].strip() for solution in solutions]
-    completions = [f"{s.rsplit('####', 1)[0]}\nThe answer is \\boxed{{{f}}}." for s, f in zip(solutions, finals, strict=True)]
+    completions = [
+        f"{s.rsplit('####', 1)[0]}\nThe answer is \\boxed{{{f}}}." for s, f in zip(solutions, finals, strict=True)
+    ]
     shifted = [str(int(final.replace(",", "")) + 1) for final in finals]
 
     rates = []

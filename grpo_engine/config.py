@@ -143,8 +143,9 @@ class GRPOConfig:
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"between {low} and {high}"
                 raise ValueError(f"{name} must be {limit}; got {value!r}")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature must be above 0; got {self.temperature}")
+        for name in ("temperature", "top_p"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must be above 0; got {getattr(self, name)}")
         if self.num_generations < 2:
             raise ValueError(
                 "num_generations must be at least 2, since advantages compare within a group; "
@@ -206,7 +207,16 @@ _RANGES: dict[str, tuple[float, float]] = {
         (1, math.inf),
     ),
     **dict.fromkeys(
-        ("beta", "epsilon_high", "learning_rate", "weight_decay", "adam_epsilon", "top_k", "warmup_steps"),
+        (
+            "beta",
+            "epsilon_high",
+            "learning_rate",
+            "weight_decay",
+            "adam_epsilon",
+            "temperature",
+            "top_k",
+            "warmup_steps",
+        ),
         (0, math.inf),
     ),
     **dict.fromkeys(("epsilon", "adam_beta1", "adam_beta2", "min_p", "warmup_ratio", "top_p"), (0, 1)),

@@ -12,7 +12,7 @@ import inspect
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,9 @@ class RewardSet:
         if weights is not None and len(weights) != len(functions):
             raise ValueError(f"{len(weights)} reward_weights for {len(functions)} reward functions; give one each")
         self._functions = list(functions)
-        self.weights = torch.tensor(list(weights) if weights is not None else [1.0] * len(functions))
+        self.weights = torch.tensor(
+            list(weights) if weights is not None else [1.0] * len(functions), dtype=torch.float64
+        )
 
     def __call__(
         self, prompts: list[Any], completions: list[Any], columns: Mapping[str, list[Any]], trainer_state: Any
@@ -87,7 +89,7 @@ class RewardSet:
             "prompts": prompts,
             "completions": completions,
             "trainer_state": trainer_state,
-            "log_extra": extra.__setitem__,
+            "log_extra": functools.partial(_log_extra, extra, len(completions)),
             "log_metric": lambda name, value: logged[name].append(float(value)),
         }
         results: list[Any] = [None] * len(self._functions)
@@ -104,6 +106,13 @@ class RewardSet:
         values = [_checked(result, name, len(completions)) for name, result in zip(self.names, results, strict=True)]
         means = {name: sum(v) / len(v) for name, v in logged.items()}
         return Scores(torch.tensor(values, dtype=torch.float64), means, extra)
+
+
+def _log_extra(extra: dict[str, list[Any]], count: int, column: str, values: Sequence[Any]) -> None:
+    """Keep a column that a reward function logs; raised inside of the function, an error names it."""
+    if len(values) != count:
+        raise ValueError(f"log_extra({column!r}) got {len(values)} values for {count} completions; give one for each")
+    extra[column] = list(values)
 
 
 def reward_name(function: Any) -> str:
@@ -157,7 +166,8 @@ def _run_together(calls: Sequence[tuple[str, Callable[[], Any]]]) -> list[Any]:
 
 def _checked(values: Any, name: str, count: int) -> list[float]:
     """The values as floats, NaN for None; anything else that the contract forbids is refused by name."""
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+    sized = hasattr(values, "__len__") and getattr(values, "ndim", 1) > 0  # an array of no dimension has no length
+    if isinstance(values, (str, bytes, Mapping, Set)) or not sized:
         raise RewardFailure(
             f"reward function {name!r} returned {values!r:.80}; it must return a list with one value per completion"
         )
@@ -172,6 +182,8 @@ def _number(value: Any, name: str, row: int) -> float:
     if value is None:
         return math.nan
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError("text is no number, even if it reads like one")
         number = float(value)
     except (TypeError, ValueError) as error:
         raise RewardFailure(

@@ -234,8 +234,8 @@ class NumericAccuracy(Reward):
     r"""1.0 where the last number of the final part equals the reference number, else 0.0.
 
     The number is the last box or the last ``<answer>`` where they hold one, or the last number in them, else
-    the last number written in the text: integers, decimals, fractions, percent, thousands separators, scientific notation, exactly as
-    :mod:`rewardkit.equivalence.numbers` reads them.
+    the last number written in the text: integers, decimals, fractions, percent, thousands separators,
+    scientific notation, exactly as :mod:`rewardkit.equivalence.numbers` reads them.
 
     Source: the "last number" scoring of GSM8K (arXiv 2110.14168; "flexible extract" in lm-evaluation-harness).
     Range {0.0, 1.0}; the empty string earns 0.0. A model that ends on a number by chance is paid; prefer

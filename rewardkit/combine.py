@@ -91,10 +91,9 @@ class Weighted(Reward):
         return replace(outcome, value=self.weight * outcome.value, parts=parts)
 
     def __repr__(self) -> str:
-        inner = repr(self.reward)
-        return f"{self.weight!r} * {f'({inner})' if isinstance(self.reward, Weighted) else inner}" + (
-            f".named({self.name!r})" if self.name else ""
-        )
+        inner = f"({self.reward!r})" if isinstance(self.reward, Weighted) else repr(self.reward)
+        code = f"{self.weight!r} * {inner}"
+        return f"({code}).named({self.name!r})" if self.name else code
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -117,7 +116,8 @@ class Clipped(Reward):
 
     def __repr__(self) -> str:
         inner = f"({self.reward!r})" if isinstance(self.reward, Weighted) else repr(self.reward)
-        return f"{inner}.clip({self.low!r}, {self.high!r})" + (f".named({self.name!r})" if self.name else "")
+        code = f"{inner}.clip({as_code(self.low)}, {as_code(self.high)})"
+        return f"{code}.named({self.name!r})" if self.name else code
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -165,7 +165,7 @@ class Combined(Reward):
             return replace(self, limits=(float(low), float(high)))
         return super().clip(low, high)
 
-    def __mul__(self, weight: float) -> Combined | Weighted:  # type: ignore[override]
+    def __mul__(self, weight: float) -> Weighted | Combined:
         """A plain sum takes the weight into its own, so that its parts go on adding up to its value."""
         if self.limits is None and self.name is None and isinstance(weight, (int, float)):
             return replace(self, weights=tuple(weight * own for own in self.weights))
@@ -178,7 +178,7 @@ class Combined(Reward):
         if any(weight != 1.0 for weight in self.weights):
             arguments.append(f"weights={self.weights!r}")
         if self.limits is not None:
-            arguments.append(f"clip={self.limits!r}")
+            arguments.append(f"clip=({', '.join(map(as_code, self.limits))})")
         if self.name is not None:
             arguments.append(f"name={self.name!r}")
         return f"combine({', '.join(arguments)})"

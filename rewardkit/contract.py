@@ -288,7 +288,7 @@ class Reward(ABC):
         """The same reward under another name."""
         return replace(self, name=name)
 
-    def __mul__(self, weight: float) -> Weighted:
+    def __mul__(self, weight: float) -> Weighted | Combined:
         from rewardkit.combine import Weighted
 
         if not isinstance(weight, (int, float)):
@@ -328,7 +328,9 @@ def _changed_fields(reward: Reward) -> Iterator[str]:
 
 
 def as_code(value: object) -> str:
-    """A value as it is written in code: a function or a class by its dotted name, all else by its repr."""
+    """A value as it is written in code: a function by its dotted name, an infinity, all else by its repr."""
+    if isinstance(value, float) and math.isinf(value):
+        return f"float('{value}')"
     name = getattr(value, "__qualname__", None)
     if not callable(value) or name is None:
         return repr(value)

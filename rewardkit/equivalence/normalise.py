@@ -16,7 +16,7 @@ MAX_CHARS = 10_000
 
 _COMMANDS = (  # a doubled backslash is a line break of a matrix, so "\\ " holds no command
     (re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![a-zA-Z])|\\?\$"), " "),
-    (re.compile(r"(?<![a-zA-Z])\\!"), ""),  # "1,\!000", but not "\pi\!r"
+    (re.compile(r"(?<![a-zA-Z])\\! ?"), ""),  # "1,\!000", but not "\pi\!r"
     (re.compile(r"\\(?:left|right|displaystyle|textstyle)(?![a-zA-Z])"), ""),
     (re.compile(r"\^\\circ(?![a-zA-Z])|\^\{\\circ\}|\\degree|°"), ""),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),

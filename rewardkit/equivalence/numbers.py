@@ -30,7 +30,8 @@ _POWER = re.compile(r"(?:[eE]|(?:\\times|\\cdot|\*|x)10\^)(?:\{([+-]?\d+)\}|([+-
 _BASE = re.compile(r"_\{?(\d{1,2})\}?")
 _UNIT = re.compile(
     r"(?: (?:[^\W\d_]{3,}|[^\W\d_]{2,} per)(?:[ /][^\W\d_]+)*"
-    r"| ?(?:[mcdk]m|[mk]g|m[lL]|ml|m?s|[kM]?Hz|k?W|k?J|[kMG]b|[kMG]B|in|ft|yd|mi|lb|oz|hr|mph|kph|AM|PM|am|pm))"
+    r"| ?(?:[mcdk]m|[mk]g|m[lL]|ml|m?s|[kM]?Hz|k?W|k?J|[kMG]b|[kMG]B|in|ft|yd|mi|lb|oz|hr|mph|kph|AM|PM|am|pm"
+    r"|(?:second|minute|hour|day|week|month|year|met(?:er|re)|lit(?:er|re)|gram|mile|degree|dollar|cent|unit)s?))"
     r"(?![a-zA-Z])(?:\^\{?[23]\}?)?"
 )
 _NO_UNIT = re.compile(

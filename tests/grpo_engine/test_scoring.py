@@ -75,6 +75,7 @@ def test_none_means_not_scored() -> None:
         (None, "'reward' returned None; it must return a list"),
         ("abc", "'reward' returned 'abc'; it must return a list"),
         ({"a": 1, "b": 2, "c": 3}, "must return a list"),
+        ({1.0, 2.0, 3.0}, "must return a list"),
         (torch.tensor(1.0), r"'reward' returned tensor\(1.\); it must return a list"),
         (np.array(1.0), r"'reward' returned array\(1.\); it must return a list"),
         ([0.0, math.nan, 0.0], "'reward' returned nan for row 1; return a finite number, or None for 'not scored'"),
@@ -216,5 +217,5 @@ def test_a_logged_column_of_the_wrong_length_is_refused_by_name() -> None:
         log_extra("parsed", ["only one"])
         return [0.0] * len(completions)
 
-    with pytest.raises(RewardFailure, match="log_extra.*'parsed'.* 1 .*3"):
+    with pytest.raises(RewardFailure, match=r"'short' raised .*log_extra\('parsed'\) got 1 values for 3 completions; give one"):
         score(short)

@@ -97,9 +97,7 @@ def test_its_own_list_is_worth_no_more_than_the_cap() -> None:
 def test_whole_words_agree_with_a_regular_expression(text: str) -> None:
     words = ["a", "ab", "b-a"]
     letters = r"[^\W_]"
-    expected = sum(
-        re.search(rf"(?<!{letters}){re.escape(w)}(?!{letters})", text.casefold()) is not None for w in words
-    )
+    expected = sum(re.search(rf"(?<!{letters}){re.escape(w)}(?!{letters})", text.casefold()) is not None for w in words)
     assert Keywords(words=words, whole_words=True, value=1.0, cap=9.0)([text]) == [float(expected)]
 
 

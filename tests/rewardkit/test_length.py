@@ -143,9 +143,7 @@ class TestCosineLength:
             (None, 50, None),
         ],
     )
-    def test_scales_correctness_by_length(
-        self, verdict: float | None, length: int, value: float | None
-    ) -> None:
+    def test_scales_correctness_by_length(self, verdict: float | None, length: int, value: float | None) -> None:
         reward = CosineLength(max_length=100, correctness=given_verdicts)
         assert reward(["text"], verdict=[verdict], completion_ids=tokens(length)) == [
             value if value is None else pytest.approx(value, abs=1e-15)

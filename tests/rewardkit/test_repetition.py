@@ -86,9 +86,7 @@ def test_says_how_many_ngrams_are_unique() -> None:
 
 @given(words=st.lists(st.sampled_from("abc"), max_size=40), size=st.integers(1, 5))
 @settings(deadline=None)
-def test_equals_a_plain_count_and_is_the_same_for_words_tokens_and_messages(
-    words: list[str], size: int
-) -> None:
+def test_equals_a_plain_count_and_is_the_same_for_words_tokens_and_messages(words: list[str], size: int) -> None:
     ngrams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
     expected = (1 - len(set(ngrams)) / len(ngrams)) * -1.0 if ngrams else 0.0
     by_words = RepetitionPenalty(ngram_size=size)
@@ -129,8 +127,6 @@ def test_pickles_hashes_and_prints_as_code(reward: Reward) -> None:
         (lambda: RepetitionPenalty(unit="characters"), "unit='characters' is unknown"),
     ],
 )
-def test_a_bad_argument_is_refused_with_its_value_and_the_remedy(
-    make: Callable[[], Reward], said: str
-) -> None:
+def test_a_bad_argument_is_refused_with_its_value_and_the_remedy(make: Callable[[], Reward], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()

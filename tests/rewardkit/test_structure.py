@@ -155,9 +155,7 @@ class TestStrictFormat:
         ("answer", "value"),
         [("42", 1.0), ("  42  ", 1.0), ("-7", 1.0), ("42 or 43", 0.0), ("42\n43", 0.0), ("x", 0.0)],
     )
-    def test_answer_pattern_must_match_the_whole_body_of_the_last_tag(
-        self, answer: str, value: float
-    ) -> None:
+    def test_answer_pattern_must_match_the_whole_body_of_the_last_tag(self, answer: str, value: float) -> None:
         text = RIGHT.replace("1+1", "7").replace("\n2\n", f"\n{answer}\n")
         assert StrictFormat(answer_pattern=r"-?\d+")([text]) == [value]
         assert StrictFormat(answer_pattern=r"-?\d+", newlines=False)([text]) == [value]
@@ -169,9 +167,7 @@ class TestStrictFormat:
     def test_does_not_try_the_pattern_on_a_wrong_layout(self) -> None:
         assert detail(StrictFormat(answer_pattern="[A-D]"), RIGHT + "!") == "text after </answer>"
 
-    def test_a_pattern_that_explodes_on_a_hostile_answer_is_stopped(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_pattern_that_explodes_on_a_hostile_answer_is_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("rewardkit.structure.PATTERN_SECONDS", 0.05)
         hostile = RIGHT.replace("\n2\n", f"\n{'a' * 200}\n")
         (outcome,) = StrictFormat(answer_pattern="(?:a|aa)+b").explain([hostile])
@@ -193,9 +189,7 @@ class TestStrictFormat:
     def test_prefilled_starts_inside_the_first_body(self, text: str, value: float) -> None:
         assert PREFILLED([text]) == [value]
 
-    @pytest.mark.parametrize(
-        "text", ["1+1</think><answer>2</answer>", "<think>1+1</think><answer>2</answer>"]
-    )
+    @pytest.mark.parametrize("text", ["1+1</think><answer>2</answer>", "<think>1+1</think><answer>2</answer>"])
     def test_prefilled_without_newlines_needs_no_line_break(self, text: str) -> None:
         assert StrictFormat(prefilled=True, newlines=False)([text]) == [1.0]
 
@@ -248,9 +242,7 @@ class TestSoftFormat:
             (r"<think><answer>BC</answer></think><answer>B</answer>", 1.0),  # after the reasoning
         ],
     )
-    def test_answer_pattern_is_matched_with_the_last_section_of_the_scan(
-        self, text: str, value: float
-    ) -> None:
+    def test_answer_pattern_is_matched_with_the_last_section_of_the_scan(self, text: str, value: float) -> None:
         assert SoftFormat(answer_pattern="[A-D]")([text]) == [value]
 
     @given(text=texts)
@@ -389,9 +381,7 @@ class TestAll:
         ["<think>", "</answer>", "\n", "<", "\n</think>\n", RIGHT, "<think>\n<answer>\n", "\n</answer>"],
     )
     @pytest.mark.parametrize("position", ["alone", "before", "inside", "after"])
-    def test_megabytes_of_spam_cost_a_handful_of_passes(
-        self, reward: Reward, unit: str, position: str
-    ) -> None:
+    def test_megabytes_of_spam_cost_a_handful_of_passes(self, reward: Reward, unit: str, position: str) -> None:
         spam = unit * (2_000_000 // len(unit))
         hostile = {
             "alone": spam,

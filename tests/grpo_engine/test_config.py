@@ -1,0 +1,111 @@
+"""Settings are checked once, with the value, the range and the nearest name in the message."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpo_engine import GRPOConfig
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(TypeError, match="GRPOConfig has no setting 'num_generation'; did you mean 'num_generations'"):
+        GRPOConfig(num_generation=4)
+    with pytest.raises(TypeError, match="no setting 'max_completions_length'; did you mean 'max_completion_length'"):
+        GRPOConfig(max_completions_length=4)
+
+
+def test_an_unknown_setting_that_resembles_none_is_just_refused() -> None:
+    with pytest.raises(TypeError, match="GRPOConfig has no setting 'zzz'$"):
+        GRPOConfig(zzz=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("learning_rate", -1.0, "learning_rate must be at least 0; got -1.0"),
+        ("learning_rate", math.nan, "learning_rate must be at least 0; got nan"),
+        ("per_device_train_batch_size", 0, "per_device_train_batch_size must be at least 1; got 0"),
+        ("gradient_accumulation_steps", 0, "gradient_accumulation_steps must be at least 1; got 0"),
+        ("num_iterations", 0, "num_iterations must be at least 1"),
+        ("max_completion_length", "long", "max_completion_length must be at least 1; got 'long'"),
+        ("epsilon", 1.5, "epsilon must be between 0 and 1; got 1.5"),
+        ("top_p", 1.5, "top_p must be between 0 and 1; got 1.5"),
+        ("top_p", 0.0, "top_p must be above 0"),
+        ("min_p", -0.1, "min_p must be between 0 and 1; got -0.1"),
+        ("beta", -0.1, "beta must be at least 0; got -0.1"),
+        ("temperature", 0.0, "temperature must be above 0; got 0.0"),
+        ("temperature", -1.0, "temperature must be at least 0; got -1.0"),
+        ("temperature", math.nan, "temperature must be at least 0; got nan"),
+        ("temperature", "hot", "temperature must be at least 0; got 'hot'"),
+        ("num_generations", 1, "num_generations must be at least 2, since advantages compare within a group; got 1"),
+        ("loss_type", "ppo", "loss_type must be one of grpo, bnpo, dr_grpo, dapo; got 'ppo'"),
+        ("scale_rewards", "groups", "scale_rewards must be one of group, batch, none; got 'groups'"),
+        ("eval_strategy", "epoch", "eval_strategy must be one of no, steps; got 'epoch'"),
+        ("save_strategy", "best", "save_strategy must be one of no, steps; got 'best'"),
+        ("reward_weights", [1.0, math.inf], "reward_weights must be finite"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_range(name: str, value: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        GRPOConfig(**{name: value})
+
+
+def test_warmup_is_a_number_of_steps_or_a_share_of_them() -> None:
+    assert GRPOConfig(warmup_steps=7).warmup(100) == 7
+    assert GRPOConfig(warmup_ratio=0.1).warmup(101) == math.ceil(0.1 * 101)
+    assert GRPOConfig().warmup(100) == 0
+    with pytest.raises(ValueError, match="warmup_ratio or warmup_steps, not both"):
+        GRPOConfig(warmup_steps=7, warmup_ratio=0.1)
+
+
+def test_scaling_as_a_truth_value_is_understood_as_trl_understands_it() -> None:
+    assert GRPOConfig(scale_rewards=True).scale_rewards == "group"
+    assert GRPOConfig(scale_rewards=False).scale_rewards == "none"
+
+
+def test_evaluation_is_as_often_as_logging_unless_said() -> None:
+    assert GRPOConfig(eval_strategy="steps", logging_steps=7).eval_steps == 7
+    assert GRPOConfig(eval_strategy="steps", logging_steps=7, eval_steps=3).eval_steps == 3
+
+
+def test_a_step_holds_the_batches_of_all_processes_in_whole_groups() -> None:
+    config = GRPOConfig(per_device_train_batch_size=4, gradient_accumulation_steps=6, num_generations=8)
+    assert config.prompts_per_step() == 4 * 6 // 8
+    assert config.prompts_per_step(processes=3) == 3 * 4 * 6 // 8
+    with pytest.raises(ValueError, match="= 24 completions do not hold whole groups of num_generations = 7; make it"):
+        dataclasses.replace(config, num_generations=7).prompts_per_step()
+
+
+def test_the_number_of_steps_is_that_of_the_epochs_unless_given() -> None:
+    config = GRPOConfig(per_device_train_batch_size=16, num_generations=4, num_train_epochs=2.5)
+    assert config.total_steps(rows=10) == math.ceil(2.5 * 10 / 4)
+    assert config.total_steps(rows=10, processes=2) == math.ceil(2.5 * 10 / 8)
+    assert dataclasses.replace(config, num_iterations=3).total_steps(rows=10) == 3 * math.ceil(2.5 * 10 / 4)
+    assert dataclasses.replace(config, max_steps=5, num_iterations=3).total_steps(rows=10) == 5
+
+
+def test_settings_that_trl_has_too_have_its_default() -> None:
+    trl = pytest.importorskip("trl")
+    theirs = {f.name: f.default for f in dataclasses.fields(trl.GRPOConfig)}
+    ours = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
+    explained = {
+        "gradient_checkpointing",  # costs a third of the training time
+        "output_dir",  # TRL derives the same name later
+        "disable_tqdm",  # theirs is derived from the log level
+        "log_completions",  # ours go to a file, theirs to the terminal
+    }
+    assert {n: (ours[n], theirs[n]) for n in set(ours) & set(theirs) - explained if ours[n] != theirs[n]} == {}
+
+
+def test_the_settings_are_saved_as_plain_values_with_where_they_ran(tmp_path: Path) -> None:
+    config = GRPOConfig(learning_rate=3e-6, reward_weights=[1.0, 0.5])
+    config.save(tmp_path, {"torch": "2"})
+    saved = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert saved == {"config": config.to_dict(), "environment": {"torch": "2"}}
+    assert GRPOConfig(**saved["config"]) == config
