@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from grpo_engine.data import PROMPT, PromptData, is_conversational, repeated_columns
 from grpo_engine.logprobs import Sampling
 from grpo_engine.processes import Processes
@@ -61,7 +64,9 @@ class Collector:
         The chance is drawn for all of them and cut, so the completions do not depend on the number of
         processes.
         """
-        chance = uniforms(seed, len(indices) * group, self._max_length)
+        return self._sample(data, indices, group, uniforms(seed, len(indices) * group, self._max_length))
+
+    def _sample(self, data: PromptData, indices: Sequence[int], group: int, chance: Tensor) -> Rollouts:
         rows = self._processes.share([*range(len(indices))])
         return generate(
             self._model,
@@ -93,13 +98,17 @@ class Collector:
         state: Any,
         announce: Callable[[str], None],
     ) -> list[Collected]:
-        """Sample and score the whole data set, `prompts_at_once` prompts of all processes at a time."""
+        """Sample and score the whole data set, `prompts_at_once` prompts of all processes at a time.
+
+        Each prompt has its own seed, so neither their number nor the processes change a completion.
+        """
         collected = []
         for start in range(0, len(data), prompts_at_once):
             announce(f"evaluate {start}/{len(data)}")
             chunk = range(start, min(start + prompts_at_once, len(data)))
             if self._processes.share(chunk):  # the last chunk may leave nothing for this process
-                rollouts = self.rollouts(data, chunk, group=group, seed=derived_seed(seed, start))
+                chance = torch.cat([uniforms(derived_seed(seed, i), group, self._max_length) for i in chunk])
+                rollouts = self._sample(data, chunk, group, chance)
                 collected.append(self.score(data, chunk, rollouts, state))
         return collected
 

@@ -124,11 +124,11 @@ def _drop_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").split("\n"):  # splitlines() also splits inside of what models write
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
         if entry.get("step", 0) <= step:
-            kept.append(line)
+            kept.append(line + "\n")
     path.write_text("".join(kept), encoding="utf-8")

@@ -22,7 +22,7 @@ def last_boxed(text: str) -> str | None:
     escaped once too often (``\\boxed{\\frac{1}{2}}``) is read as it was meant.
     """
     stack: list[tuple[int, int]] = []  # (backslashes before "boxed", 0 for a bare brace; where its content starts)
-    found: str | None = None
+    found: tuple[int, int, int] | None = None
     if "boxed" not in text and "fbox" not in text:
         return None
     for match in _BRACES.finditer(text):
@@ -32,10 +32,11 @@ def last_boxed(text: str) -> str | None:
         elif token == "}" and stack:
             slashes, start = stack.pop()
             if slashes:
-                found = text[start : match.start()]
-                if slashes % 2 == 0:
-                    found = found.replace("\\\\", "\\")
-    return found
+                found = slashes, start, match.start()
+    if found is None:
+        return None
+    slashes, start, end = found
+    return text[start:end] if slashes % 2 else text[start:end].replace("\\\\", "\\")
 
 
 def reference_answer(ground_truth: str) -> str:

@@ -17,9 +17,7 @@ from grpo_engine.logprobs import Sampling
 torch.set_num_threads(1)  # the models are too small to share
 
 ALPHABET = "abcdefghij0123456789 +=?"
-TEMPLATE = (
-    "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}={% endif %}"
-)
+TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}={% endif %}"
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from grpo_engine import checkpoint
 
 
+class Saved:
+    """The part of a policy that a checkpoint needs."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._parts = (model, tokenizer)
+
+    def save(self, folder: Path) -> None:
+        with checkpoint.no_progress_bar():
+            for part in self._parts:
+                part.save_pretrained(folder)
+
+
 def save(folder: Path, model: Any, tokenizer: Any, step: int = 1) -> None:
     training = {"optimizer": {"moment": torch.arange(3.0)}, "scheduler": {"last": step}}
-    checkpoint.save(folder, model=model, tokenizer=tokenizer, training=training, state={"global_step": step})
+    checkpoint.save(folder, policy=Saved(model, tokenizer), training=training, state={"global_step": step})
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path, model: Any, tokenizer: Any) -> None:

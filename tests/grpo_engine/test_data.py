@@ -50,9 +50,7 @@ def test_an_answer_that_was_begun_for_the_assistant_is_continued(tokenizer: Any)
 
 def test_arguments_for_the_chat_template_reach_it(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer, "chat_template", "{{ messages[0]['content'] }}{{ mode }}")
-    data = PromptData(
-        [{"prompt": [{"role": "user", "content": "1"}]}], tokenizer, chat_template_kwargs={"mode": "cab"}
-    )
+    data = PromptData([{"prompt": [{"role": "user", "content": "1"}]}], tokenizer, chat_template_kwargs={"mode": "cab"})
     assert data.ids(0) == ids_of(tokenizer, "1cab")
 
 

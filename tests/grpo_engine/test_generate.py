@@ -88,9 +88,7 @@ def test_first_tokens_are_drawn_with_the_probabilities_of_the_softmax(
     peaked: Any, sampling: Sampling, changes: dict[str, Any]
 ) -> None:
     sampling, draws = dataclasses.replace(sampling, **changes), 4000
-    rollouts = generate(
-        peaked, [PROMPTS[0]], group=draws, sampling=sampling, pad_id=0, chance=uniforms(7, draws, 1)
-    )
+    rollouts = generate(peaked, [PROMPTS[0]], group=draws, sampling=sampling, pad_id=0, chance=uniforms(7, draws, 1))
     counts = torch.bincount(torch.tensor(rollouts.completion_ids)[:, 0], minlength=sampling.vocab_size).double()
     with torch.no_grad():
         logits = peaked(torch.tensor([PROMPTS[0]])).logits[:, -1].double()
@@ -183,9 +181,7 @@ def test_the_ends_of_the_chance_draw_a_possible_token(peaked: Any, sampling: Sam
     only_one = dataclasses.replace(sampling, top_k=1)
     with torch.no_grad():
         best = int(peaked(torch.tensor([PROMPTS[0]])).logits[0, -1].argmax())
-    got = generate(
-        peaked, [PROMPTS[0]], group=1, sampling=only_one, pad_id=0, chance=torch.full((1, 1), extreme)
-    )
+    got = generate(peaked, [PROMPTS[0]], group=1, sampling=only_one, pad_id=0, chance=torch.full((1, 1), extreme))
     assert got.completion_ids == [[best]]
     assert got.logprobs.tolist() == [[0.0]]
 

@@ -17,7 +17,7 @@ from grpo_engine.summary import length_metrics, reward_metrics
 
 
 def entries(folder: Path, name: str = metrics.METRICS) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").split("\n") if line]
 
 
 def test_an_entry_is_the_mean_over_its_steps_and_the_last_value_of_counters(tmp_path: Path) -> None:
@@ -43,10 +43,7 @@ def test_a_value_that_is_missing_or_not_finite_is_left_out_of_the_mean(tmp_path:
 def test_text_of_any_script_is_written_as_one_line(tmp_path: Path) -> None:
     log = RunLog(tmp_path, writes=True)
     log.completions([{"step": 1, "completion": "über\n\u2028漢字"}, {"step": 1, "completion": ""}])
-    assert [e["completion"] for e in map(json.loads, (tmp_path / metrics.COMPLETIONS).open(encoding="utf-8"))] == [
-        "über\n\u2028漢字",
-        "",
-    ]
+    assert [e["completion"] for e in entries(tmp_path, metrics.COMPLETIONS)] == ["über\n\u2028漢字", ""]
 
 
 def test_a_process_that_is_not_the_main_one_writes_nothing(tmp_path: Path) -> None:
@@ -81,8 +78,7 @@ def test_a_resumed_run_drops_the_entries_after_its_checkpoint_and_a_torn_last_li
     log = RunLog(tmp_path, writes=True, resume_step=2)
     log.write(3, {"loss": 30.0})
     assert [(e["step"], e["loss"]) for e in entries(tmp_path)] == [(1, 1.0), (2, 2.0), (3, 30.0)]
-    kept = [json.loads(line) for line in (tmp_path / metrics.COMPLETIONS).read_text("utf-8").split("\n") if line]
-    assert kept == [{"step": step, "completion": "a\u2028b\x85c"} for step in (1, 2)]
+    assert entries(tmp_path, metrics.COMPLETIONS) == [{"step": step, "completion": "a\u2028b\x85c"} for step in (1, 2)]
 
 
 def test_phases_add_up_to_the_step_and_a_phase_entered_twice_is_summed() -> None:

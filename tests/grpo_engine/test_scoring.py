@@ -53,7 +53,9 @@ def test_each_function_has_a_row_of_values_in_the_order_given() -> None:
     assert scores.values.tolist() == [[1.0, 2.0, 3.0], [1.0, 0.0, 0.5]]
 
 
-@pytest.mark.parametrize("values", [np.array([1.0, 2, 3]), torch.tensor([1.0, 2, 3]), (1, 2, 3)], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "values", [np.array([1.0, 2, 3]), torch.tensor([1.0, 2, 3]), (1, 2, 3)], ids=lambda v: type(v).__name__
+)
 def test_arrays_tensors_and_tuples_are_lists_of_values(values: Any) -> None:
     assert score(returning(values)).values.tolist() == [[1.0, 2.0, 3.0]]
 
@@ -177,7 +179,9 @@ def test_an_object_whose_call_is_a_coroutine_and_a_partial_of_one_are_awaited() 
 def test_a_reward_is_logged_by_its_own_name_its_wrapped_functions_or_its_class() -> None:
     named = Configured()
     named.__name__ = "mine"  # type: ignore[attr-defined]
-    names = [reward_name(f) for f in (length, functools.partial(functools.partial(length, a=1), b=2), Configured(), named)]
+    names = [
+        reward_name(f) for f in (length, functools.partial(functools.partial(length, a=1), b=2), Configured(), named)
+    ]
     assert names == ["length", "length", "Configured", "mine"]
 
 
@@ -217,5 +221,7 @@ def test_a_logged_column_of_the_wrong_length_is_refused_by_name() -> None:
         log_extra("parsed", ["only one"])
         return [0.0] * len(completions)
 
-    with pytest.raises(RewardFailure, match=r"'short' raised .*log_extra\('parsed'\) got 1 values for 3 completions; give one"):
+    with pytest.raises(
+        RewardFailure, match=r"'short' raised .*log_extra\('parsed'\) got 1 values for 3 completions; give one"
+    ):
         score(short)

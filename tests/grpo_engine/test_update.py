@@ -161,9 +161,7 @@ def test_the_second_epoch_compares_with_the_policy_that_sampled(case: Callable[.
     for epoch in range(3):
         with torch.no_grad():
             ratios = [(new - o).exp() for new, o in zip(completion_logprobs(run.model, run.rollouts), old, strict=True)]
-        clipped = sum(
-            int(((r > 1.2) if a > 0 else (r < 0.8)).sum()) for r, a in zip(ratios, ADVANTAGES, strict=True)
-        )
+        clipped = sum(int(((r > 1.2) if a > 0 else (r < 0.8)).sum()) for r, a in zip(ratios, ADVANTAGES, strict=True))
         surrogate = sum(
             torch.minimum(r * a, r.clamp(0.8, 1.2) * a).sum() for r, a in zip(ratios, ADVANTAGES, strict=True)
         )

@@ -98,11 +98,9 @@ class TestOrder:
         assert stack(["x", "y", "z"]) == [2 * 1.0 + 5.0, 5.0, None]
         assert stack.explain(["x", "y", "z"])[2].status == "not_scored"
 
-    @pytest.mark.parametrize(
-        "stack", [2 * fixed("a", None), fixed("a", None).clip(1, 2), combine(nothing, clip=(1, 2))]
-    )
-    def test_keeps_none_through_weights_and_clips(self, stack: Reward) -> None:
-        assert stack(["x"]) == [None]
+    def test_keeps_none_through_weights_and_clips(self) -> None:
+        for stack in (2 * fixed("a", None), fixed("a", None).clip(1, 2), combine(nothing, clip=(1, 2))):
+            assert stack(["x"]) == [None]
 
 
 class TestBreakdown:
@@ -205,7 +203,7 @@ class TestStructure:
         "stack",
         [
             combine(boxed_accuracy, strict_format, weights=[2, 0.5], clip=(0, 2.25), name="mine"),
-            combine(one, boxed_accuracy),
+            combine(json.dumps, boxed_accuracy),
             combine(boxed_accuracy, clip=(-math.inf, 1)),
             2 * boxed_accuracy,
             (2 * boxed_accuracy).named("twice"),
@@ -216,28 +214,19 @@ class TestStructure:
             boxed_accuracy.clip(0, 1).named("clipped"),
             2 * combine(boxed_accuracy, name="mine"),
             2 * Function(function=json.dumps),
-            combine(combine(boxed_accuracy, clip=(0, 1), name="inner"), Function(function=one, name="uno")),
+            combine(combine(boxed_accuracy, clip=(0, 1), name="inner"), Function(function=json.dumps, name="uno")),
         ],
         ids=repr,
     )
     def test_pickles_compares_and_prints_as_code(self, stack: Reward) -> None:
         assert pickle.loads(pickle.dumps(stack)) == stack
         assert hash(stack) == hash(pickle.loads(pickle.dumps(stack)))
-        names = {**vars(rewardkit), "json": json, __name__.split(".")[0]: Tests(), "one": one}
-        assert eval(repr(stack), names) == stack
+        assert eval(repr(stack), {**vars(rewardkit), "json": json}) == stack
 
     def test_reads_like_the_code_that_made_it(self) -> None:
-        assert (
-            repr(2 * boxed_accuracy + strict_format) == "combine(BoxedAccuracy(), StrictFormat(), weights=(2.0, 1.0))"
-        )
+        assert repr(2 * boxed_accuracy + strict_format).endswith("StrictFormat(), weights=(2.0, 1.0))")
+        assert repr(combine(json.dumps, weights=[2])) == "combine(json.dumps, weights=(2.0,))"
         assert repr((2 * boxed_accuracy).named("b")) == "(2.0 * BoxedAccuracy()).named('b')"
-
-
-class Tests:
-    """Stands for the packages that hold this file, so that the dotted name of a function here evaluates."""
-
-    def __getattr__(self, name: str) -> Any:
-        return globals().get(name, self)
 
 
 class TestRefusals:
@@ -257,7 +246,7 @@ class TestRefusals:
             (lambda: combine("boxed_accuracy"), TypeError, "must be callable, got 'boxed_accuracy'"),
             (lambda: exact_match + 1, TypeError, "unsupported operand"),
             (lambda: exact_match * exact_match, TypeError, "unsupported operand"),
-            (lambda: "2" * exact_match, TypeError, ""),
+            (lambda: "2" * exact_match, TypeError, "can't multiply|unsupported operand"),
         ],
     )
     def test_of_what_cannot_be_combined_name_value_and_remedy(
