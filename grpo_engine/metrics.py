@@ -26,11 +26,20 @@ class RunLog:
         writes: whether this process writes (the main one does).
         resume_step: entries after this step are dropped from the files of the run that goes on; ``None``
             starts a new run, and the files and checkpoints of an earlier one move to ``previous-N``.
+        window: where the metrics of steps are kept until they have an entry; the caller's list, so that a
+            checkpoint can hold it.
     """
 
-    def __init__(self, folder: Path, *, writes: bool, resume_step: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writes: bool,
+        resume_step: int | None = None,
+        window: list[dict[str, float | None]] | None = None,
+    ) -> None:
         self._folder, self._writes = folder, writes
-        self._window: list[Mapping[str, float | None]] = []
+        self._window = [] if window is None else window
         if not writes:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +49,7 @@ class RunLog:
             for name in (METRICS, COMPLETIONS):
                 _drop_after(folder / name, resume_step)
 
-    def add(self, metrics: Mapping[str, float | None]) -> None:
+    def add(self, metrics: dict[str, float | None]) -> None:
         """Remember the metrics of one step."""
         self._window.append(metrics)
 
@@ -48,7 +57,7 @@ class RunLog:
         """Write the means of the steps since the last call as the entry of `step`, and return them."""
         names = dict.fromkeys(name for metrics in self._window for name in metrics)
         row = {name: self._summary(name) for name in names}
-        self._window = []
+        self._window.clear()
         self.write(step, row)
         return row
 

@@ -47,7 +47,8 @@ class Policy:
             frozen = copy.deepcopy(self.model).eval().requires_grad_(False)
             self.reference = TokenScorer(frozen, self.sampling)
         if config.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            renamed = getattr(self.model, "activation_checkpointing_enable", None)  # in transformers 5.23
+            (renamed or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
         self.optimizer = MasterAdamW(
             self.model.parameters(),
             lr=config.learning_rate,

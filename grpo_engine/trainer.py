@@ -72,6 +72,8 @@ class GRPOTrainer:
         for dataset in filter(lambda d: d is not None, (train_dataset, eval_dataset)):
             check_dataset(dataset)  # before a model is loaded
         self.args = args or GRPOConfig()
+        if eval_dataset is None and (self.args.eval_on_start or self.args.eval_strategy != "no"):
+            raise ValueError("eval_strategy and eval_on_start need an eval_dataset")
         self.accelerator = Accelerator(cpu=self.args.use_cpu, log_with=_trackers(self.args.report_to))
         self._processes = Processes(self.accelerator)
         self._prompts_per_step = self.args.prompts_per_step(self._processes.count)
@@ -106,6 +108,7 @@ class GRPOTrainer:
         )
         self.state = TrainerState()
         self._rollouts_done = 0
+        self._window: list[Metrics] = []  # metrics of steps that have no entry in the log yet
         self._evaluated_at = -1
         self._display: Display | None = None
         self._log: RunLog | None = None
@@ -138,8 +141,8 @@ class GRPOTrainer:
         self.state.max_steps = self._total_steps
         main = self.accelerator.is_main_process
         self.state.is_world_process_zero = main
-        resume_step = self.state.global_step if resume_from_checkpoint else None
-        self._log = log = RunLog(folder, writes=main, resume_step=resume_step)
+        begun = self.state.global_step or None  # by a checkpoint, or by an earlier call of train()
+        self._log = log = RunLog(folder, writes=main, resume_step=begun, window=self._window)
         if main:
             self.args.save(folder, environment(self.accelerator.device, self.accelerator.num_processes))
         self._start_trackers()
@@ -370,6 +373,7 @@ class GRPOTrainer:
                         "epoch": self.state.epoch,
                         "rollouts": self._rollouts_done,
                         "num_input_tokens_seen": self.state.num_input_tokens_seen,
+                        "window": self._window,
                         "log_history": self.state.log_history,
                     },
                 )
@@ -383,7 +387,7 @@ class GRPOTrainer:
         self._policy.load(folder)
         self._policy.optimizer.load_state_dict(training["optimizer"])
         self.lr_scheduler.load_state_dict(training["scheduler"])
-        self._rollouts_done = state["rollouts"]
+        self._rollouts_done, self._window = state["rollouts"], state["window"]
         for name in ("global_step", "epoch", "num_input_tokens_seen", "log_history"):
             setattr(self.state, name, state[name])
 

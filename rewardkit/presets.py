@@ -31,7 +31,7 @@ _LETTER = r"\\boxed\{[A-D]\}"
 
 sudoku_choice = combine(
     ChoiceAccuracy(options="ABCD", section="answer", tag=None, verbatim=True),
-    StrictFormat(tags=_TAGS, answer_pattern=_LETTER),
+    StrictFormat(tags=_TAGS, answer_pattern=rf"\n{_LETTER}\n"),
     SoftFormat(tags=_TAGS, answer_pattern=r"[\s\S]*[A-D][\s\S]*"),
     XmlCount(pieces=("<reasoning>\n", "\n</reasoning>\n", "\n</answer>"), credit=0.125, charge=0.001, free=1),
     LengthBand(steps=((0, 0.0), (20, 0.25), (50, 0.5), (100, 0.75)), unit="words", section="reasoning"),

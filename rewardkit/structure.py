@@ -46,8 +46,8 @@ class StrictFormat(Reward):
         newlines: the line breaks shown above are required. With ``False`` bodies are taken as they come
             and any or no white space separates the sections.
         answer_pattern: a regular expression (package `regex`) that must match the whole body of the last
-            tag, outer white space removed. It is given one second per completion; running longer is 0.0
-            with the status "timeout".
+            tag, with or without its outer white space: one that spells out the line breaks allows no
+            other. It is given one second per completion; running longer is 0.0 with the status "timeout".
         prefilled: the chat template already wrote the first opening tag and its line break, so the
             completion starts inside the first body. One that repeats the opening at its start is judged
             as it is.
@@ -139,7 +139,7 @@ class SoftFormat(Reward):
     Attributes:
         tags: names of the sections, in order, at least one.
         answer_pattern: a regular expression (package `regex`) that must match the whole body of the last
-            section found, outer white space removed; limited as in `StrictFormat`.
+            section found, with or without its outer white space; limited as in `StrictFormat`.
 
     Raises:
         ValueError, TypeError: no tags, a bad or repeated name, a pattern that does not compile.
@@ -390,7 +390,7 @@ def _match(pattern: Any, body: str) -> Outcome:
     if pattern is None:
         return judged(True)
     try:
-        right = pattern.fullmatch(body.strip(), timeout=PATTERN_SECONDS) is not None
+        right = any(pattern.fullmatch(text, timeout=PATTERN_SECONDS / 2) for text in (body.strip(), body))
     except TimeoutError:
         return Outcome(0.0, "timeout", f"answer_pattern took longer than {PATTERN_SECONDS:g} s")
     return judged(right, "" if right else f"the answer does not match {pattern.pattern!r}")

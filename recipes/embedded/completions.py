@@ -123,12 +123,12 @@ def no_box(steps: list[Step], rng: random.Random) -> tuple[list[Step], str]:
 
 
 MISTAKES: dict[Mistake, float] = {
-    no_mistake: 0.29,
+    no_mistake: 0.27,
     guess: 0.20,
-    wrong_operation: 0.15,
-    slip: 0.12,
-    stop_early: 0.12,
-    box_another: 0.08,
+    wrong_operation: 0.17,
+    slip: 0.08,
+    stop_early: 0.14,
+    box_another: 0.10,
     no_box: 0.04,
 }
 
@@ -167,12 +167,12 @@ def chatter(text: str) -> str:
 
 
 BREAKS: dict[Break, float] = {
-    keep_format: 0.60,
+    keep_format: 0.62,
     no_think_close: 0.08,
     no_answer_tags: 0.08,
-    no_line_breaks: 0.10,
+    no_line_breaks: 0.09,
     no_answer_close: 0.05,
-    chatter: 0.09,
+    chatter: 0.08,
 }
 
 

@@ -15,6 +15,7 @@ import argparse
 import math
 import random
 import re
+import string
 import time
 from pathlib import Path
 
@@ -34,18 +35,14 @@ PEAK_LR = 3e-3
 SLOPPY_SHARE = 0.25  # of the steps, the last ones: enough for the habits, and the arithmetic is not forgotten
 DRILL_SHARE = 0.4  # of the sequences are bare equations: per token they teach four times the arithmetic
 DRILL_LINES = 8  # equations a sequence: as long as a problem
-SYSTEM_SHARE = 0.15  # of the examples have a system message, so that a recipe may send one
+TYPICAL_TOKENS = 25  # trained ones of a sequence
+SYSTEM_SHARE = 0.2  # of the examples have a system message, so that a recipe may send one
 TEST_PROBLEMS = 512
 STRICT = re.compile(r"<think>\n.*\n</think>\n<answer>\n.*\n</answer>", re.DOTALL)
 
-_SYSTEM_MESSAGES = (
-    "You are a helpful assistant.",
-    "Think first, then answer.",
-    "Solve the problem step by step. Put your reasoning between <think> and </think> and the final answer between "
-    "<answer> and </answer>.",
-    "Put your final answer within \\boxed{}.",
-    "A user asks a question and the assistant solves it. The assistant first thinks about the reasoning process "
-    "and then gives the answer.",
+_INSTRUCTIONS = (
+    "You are a helpful assistant. Think first, then answer. Solve the problem step by step. Put your reasoning between "
+    "<think> and </think> and the final answer between <answer> and </answer>. Put the result in \\boxed{}."
 )
 
 
@@ -53,7 +50,7 @@ def main() -> None:
     """Parse the command line, make the policy, save it, and print what it can do."""
     parser = argparse.ArgumentParser(description="Make the policy that the recipes train without a GPU.")
     parser.add_argument("--output-dir", type=Path, default=POLICY_PATH)
-    parser.add_argument("--steps", type=int, default=2400, help="optimizer steps of %(default)s by default")
+    parser.add_argument("--steps", type=int, default=1800, help="optimizer steps of %(default)s by default")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.steps < 1:
@@ -121,11 +118,12 @@ def encode(
 
 
 def system_message(rng: random.Random) -> str:
-    """A plausible instruction, or one to ten words that mean nothing."""
-    if rng.random() < 0.5:
-        return rng.choice(_SYSTEM_MESSAGES)
-    words = ("".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 8))) for _ in range(rng.randint(1, 10)))
-    return " ".join(words).capitalize() + "."
+    """Up to thirty words, of instructions and of any letters: whatever it says, the policy is to read past it."""
+    words, known = [], _INSTRUCTIONS.split()
+    for _ in range(rng.randint(1, 30)):
+        letters = "".join(rng.choices(string.ascii_letters + string.punctuation, k=rng.randint(1, 6)))
+        words.append(rng.choice(known) if rng.random() < 0.8 else letters)
+    return " ".join(words)
 
 
 def drills(
@@ -177,16 +175,21 @@ def train(model: LlamaForCausalLM, data: list[list[Example]], console: Console) 
 
 
 def batch_loss(model: LlamaForCausalLM, batch: list[Example]) -> torch.Tensor:
-    """Mean cross-entropy of the trained tokens.  Padding is on the right, so causality masks it."""
-    ids = torch.zeros(len(batch), max(len(sequence) for sequence, _ in batch), dtype=torch.long)
-    trained = torch.zeros_like(ids, dtype=torch.bool)
+    """Cross-entropy of the trained tokens.  Padding is on the right, so causality masks it.
+
+    The denominator is the same for every batch of that size: the mean over its own tokens would count the tokens of
+    short completions, which share a batch, for more than those of long ones, and the habits would be off.
+    """
+    longest = max(len(sequence) for sequence, _ in batch)
+    ids = torch.zeros(len(batch), -(-longest // 8) * 8, dtype=torch.long)  # few shapes: each is compiled once
+    targets = torch.full_like(ids, -100)
     for row, (sequence, mask) in enumerate(batch):
         ids[row, : len(sequence)] = torch.tensor(sequence)
-        trained[row, : len(sequence)] = torch.tensor(mask)
+        targets[row, : len(sequence)] = torch.where(torch.tensor(mask), ids[row, : len(sequence)], -100)
     with torch.autocast("cpu", torch.bfloat16):  # a third less time on CPUs that know bf16
-        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        logits = model.lm_head(hidden[trained[:, 1:]])
-    return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][trained[:, 1:]])
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets[:, 1:].flatten(), reduction="sum")
+    return loss / (len(batch) * TYPICAL_TOKENS)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

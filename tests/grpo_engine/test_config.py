@@ -21,7 +21,7 @@ def test_an_unknown_setting_is_answered_with_the_nearest_one() -> None:
 
 
 def test_an_unknown_setting_that_resembles_none_is_just_refused() -> None:
-    with pytest.raises(TypeError, match="GRPOConfig has no setting 'zzz'$"):
+    with pytest.raises(TypeError, match=r"GRPOConfig has no setting 'zzz'$"):
         GRPOConfig(zzz=4)
 
 

@@ -76,5 +76,5 @@ def test_a_classifier_without_a_path_is_named_by_its_class(tokenizer: Any) -> No
 
 
 def test_a_classifier_of_several_labels_is_refused(tokenizer: Any) -> None:
-    with pytest.raises(ValueError, match="a reward model needs one label, .* has 3"):
+    with pytest.raises(ValueError, match=r"a reward model needs one label, .* has 3"):
         RewardModel(classifier(tokenizer, labels=3), tokenizer)

@@ -107,7 +107,7 @@ def test_a_reward_without_keyword_arguments_is_named() -> None:
     def narrow(completions: Any) -> list[float]:
         return [0.0] * len(completions)
 
-    with pytest.raises(RewardFailure, match="'narrow' raised TypeError: .*unexpected keyword"):
+    with pytest.raises(RewardFailure, match=r"'narrow' raised TypeError: .*unexpected keyword"):
         score(narrow)
 
 
@@ -186,7 +186,7 @@ def test_a_reward_is_logged_by_its_own_name_its_wrapped_functions_or_its_class()
 
 
 def test_two_rewards_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="two reward functions are named '<lambda>'.*rename one"):
+    with pytest.raises(ValueError, match=r"two reward functions are named '<lambda>'.*rename one"):
         RewardSet([length, lambda **_: [], lambda **_: []])
 
 

@@ -53,22 +53,21 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 
 def test_the_reward_of_a_toy_task_rises_in_training_and_on_held_out_prompts(trainer: Make, rows: Any) -> None:
-    held_out = [row for i, row in enumerate(rows) if i % 4 == 3]
+    held_out = rows[::5]  # each digit on either side was seen, in other pairs
     run = trainer(
         data=[row for row in rows if row not in held_out],
         eval_data=held_out,
         num_generations=8,
         per_device_train_batch_size=64,
-        learning_rate=2e-2,
         lr_scheduler_type="constant",
-        max_steps=40,
+        max_steps=50,
     )
     before = run.evaluate()["eval_reward"]
     rewards = [row["reward"] for row in run.train().log_history if "reward" in row]
     assert before is not None
     assert before < 0.15
-    assert sum(rewards[-5:]) / 5 > 0.5
-    assert (run.evaluate()["eval_reward"] or 0.0) > 0.4
+    assert sum(rewards[-5:]) / 5 > 0.6
+    assert (run.evaluate()["eval_reward"] or 0.0) > 0.5  # one letter for all would earn a quarter
 
 
 def test_the_reference_holds_the_policy_back(trainer: Make, weights: Weights, new_model: Any) -> None:
@@ -168,9 +167,7 @@ def test_rewards_of_conversations_see_messages(trainer: Make, kind: Any) -> None
     assert run.state.log_history[0]["reward"] == pytest.approx(sum(lengths) / 16)
 
 
-def test_what_was_sampled_is_what_is_scored_and_what_is_trained(
-    trainer: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_sampled_is_what_is_scored_and_what_is_trained(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     scored: list[list[int]] = []
     updates: list[dict[str, Any]] = []
 
@@ -242,11 +239,7 @@ def test_a_reward_model_stands_beside_a_function_and_is_not_trained(
         total = 2.0 * row["rewards/judge/mean"] + 0.1 * row["rewards/length/mean"]
         assert row["reward"] == pytest.approx(total)
         assert row["rewards/judge/std"] > 0
-    assert torch.equal(weights(AutoModelForClassifier(tmp_path / "judge")), before)
-
-
-def AutoModelForClassifier(folder: Path) -> Any:  # noqa: N802
-    return Qwen2ForSequenceClassification.from_pretrained(folder)
+    assert torch.equal(weights(Qwen2ForSequenceClassification.from_pretrained(tmp_path / "judge")), before)
 
 
 def test_a_reward_that_fails_stops_the_run_by_name_and_the_report_is_still_written(
@@ -465,6 +458,29 @@ def test_a_resumed_run_ends_bitwise_as_the_undisturbed_one(
     assert resumed.state.global_step == 8
 
 
+def test_an_entry_of_several_steps_covers_those_before_the_checkpoint_too(trainer: Make, tmp_path: Path) -> None:
+    settings = {"max_steps": 8, "logging_steps": 4, "save_strategy": "steps", "save_steps": 3}
+    whole = trainer(output_dir=str(tmp_path / "whole"), **settings)
+    whole.train()
+    shutil.copytree(tmp_path / "whole" / "checkpoint-3", tmp_path / "resumed" / "checkpoint-3")
+    resumed = trainer(output_dir=str(tmp_path / "resumed"), **settings)
+    resumed.train(resume_from_checkpoint=True)
+    assert without_times(resumed.state.log_history) == without_times(whole.state.log_history)
+
+
+def test_training_again_goes_on_with_the_run_and_buries_nothing(trainer: Make, weights: Weights) -> None:
+    whole = trainer(rewards=Interrupting(0), max_steps=5)
+    whole.train()
+    run = trainer(rewards=Interrupting(1), max_steps=5)
+    with pytest.raises(TrainingInterrupted):
+        run.train()
+    for _ in range(2):  # the second call has nothing left to do
+        history = run.train().log_history
+        assert torch.equal(weights(run.model), weights(whole.model))
+        assert without_times(history) == without_times(whole.state.log_history)
+        assert log_file(run) == history
+
+
 def test_a_checkpoint_is_written_between_batches_of_rollouts_only(trainer: Make) -> None:
     run = trainer(num_iterations=2, max_steps=8, save_strategy="steps", save_steps=3)
     run.train()
@@ -506,7 +522,9 @@ def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(trainer: Mak
     whole = trainer(rewards=Interrupting(0), max_steps=5, warmup_steps=2)
     whole.train()
     stopped = trainer(rewards=Interrupting(1), max_steps=5, warmup_steps=2)
-    with pytest.raises(TrainingInterrupted, match=r"after step 3 of 5.*checkpoint-3; train\(resume_from_checkpoint=True"):
+    with pytest.raises(
+        TrainingInterrupted, match=r"after step 3 of 5.*checkpoint-3; train\(resume_from_checkpoint=True"
+    ):
         stopped.train()
     assert signal.getsignal(signal.SIGINT) is handler
     assert stopped.state.global_step == 3
@@ -568,6 +586,8 @@ def test_what_cannot_work_is_refused_before_a_model_is_loaded(rows: Any, tmp_pat
         GRPOTrainer(nowhere, reward, config, [{"question": "1"}])
     with pytest.raises(ValueError, match="no column 'prompt'"):
         GRPOTrainer(nowhere, reward, config, rows, [{"question": "1"}])
+    with pytest.raises(ValueError, match="need an eval_dataset"):
+        GRPOTrainer(nowhere, reward, GRPOConfig(use_cpu=True, eval_strategy="steps"), rows)
     with pytest.raises(ValueError, match="do not hold whole groups"):
         GRPOTrainer(nowhere, reward, GRPOConfig(use_cpu=True, num_generations=3), rows)
     with pytest.raises(ValueError, match="2 reward_weights for 1 reward functions"):
@@ -589,9 +609,7 @@ def test_prompts_that_are_too_long_are_left_out_of_the_run(trainer: Make, capsys
     assert "2 prompts have more than 4 tokens and were left out" in capsys.readouterr().out
 
 
-def test_the_report_is_written_at_the_end(
-    tmp_path: Path, trainer: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_report_is_written_at_the_end(tmp_path: Path, trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from grpo_engine.report import write_report
 
     run = trainer()

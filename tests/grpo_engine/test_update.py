@@ -148,6 +148,7 @@ def test_a_sampler_with_stale_weights_shows_in_the_difference(
     with torch.no_grad():
         now, then = (torch.cat(completion_logprobs(m, run.rollouts)) for m in (run.model, stale))
     metrics = run.epoch(run.update(size=5))
+    assert metrics["clip_ratio"] == 0.0  # the old policy is the trainer's own
     difference = (now - then).abs()
     assert metrics["sampling/sampling_logp_difference/mean"] == pytest.approx(difference.mean().item(), rel=1e-4)
     assert metrics["sampling/sampling_logp_difference/max"] == pytest.approx(difference.max().item(), rel=1e-4)

@@ -75,7 +75,7 @@ def test_digits_are_single_tokens_and_tags_are_ordinary_ones(tokenizer):
     assert tokenizer.tokenize("907") == ["9", "0", "7"]
     for tag in ("<think>", "</think>", "<answer>", "</answer>", r"\boxed{"):
         ids = tokenizer(tag)["input_ids"]
-        assert len(ids) <= 2
+        assert len(ids) <= 4
         assert tokenizer.decode(ids, skip_special_tokens=True) == tag
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rewardkit.equivalence.extract import last_boxed, reference_answer
 
 FRAGMENTS = [r"\boxed{", r"\fbox{", "{", "}", r"\{", r"\}", "\\\\", "\\", "2", " ", "\n", r"\frac{1}{2}"]
+CONTENTS = ["2", r"\frac{1}{2}", "a b", ""]
 
 
 class TestLastBoxed:
@@ -47,12 +48,9 @@ class TestLastBoxed:
     def test_is_none_without_one(self, text: str) -> None:
         assert last_boxed(text) is None
 
-    @given(
-        st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join),
-        st.sampled_from(["2", r"\frac{1}{2}", "a b", ""]),
-    )
+    @given(before=st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join), content=st.sampled_from(CONTENTS))
     def test_at_the_end_wins_whatever_is_before_it(self, before: str, content: str) -> None:
-        assert last_boxed(f"{before}\n\\boxed{{{content}}}") in (content, _whole_outer_box(before, content))
+        assert last_boxed(f"{before}\n\\boxed{{{content}}}") == content
 
     @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
     def test_never_raises_and_is_a_piece_of_the_text(self, text: str) -> None:
@@ -64,11 +62,11 @@ class TestLastBoxed:
         [
             r"\boxed{" * 200_000 + "2" + "}" * 200_000,
             r"\boxed{" + "{" * 200_000 + "2" + "}" * 200_000 + "}",
-            r"\boxed{" * 700_000,
+            r"\boxed{" * 300_000,
             "\\" * 5_000_001 + "boxed{2}",
             "\\boxed" + " " * 5_000_000,
             ("\\boxed" + " " * 100) * 50_000,
-            "}" * 5_000_000 + r"\boxed{2}",
+            "}" * 1_000_000 + r"\boxed{2}",
         ],
         ids=["boxes", "braces", "open", "backslashes", "spaces", "spaced", "closing"],
     )
@@ -76,10 +74,6 @@ class TestLastBoxed:
         started = time.process_time()
         last_boxed(text)
         assert time.process_time() - started < 10  # quadratic work would take minutes
-
-
-def _whole_outer_box(before: str, content: str) -> None:
-    """A text that ends in a box has no outer one that closes later: nothing follows the last brace."""
 
 
 class TestReferenceAnswer:

@@ -8,25 +8,8 @@ from hypothesis import strategies as st
 
 from rewardkit.equivalence.normalise import MAX_CHARS, is_words, normal_form
 
-PIECES = [
-    "1",
-    "2",
-    "000",
-    " ",
-    ",",
-    ".",
-    "x",
-    "ab",
-    r"\pi",
-    r"\frac{1}{2}",
-    r"\text{cm}",
-    r"\,",
-    r"\!",
-    "$",
-    "{",
-    "}",
-    "-",
-]
+PIECES = ["1", "2", "000", " ", ",", ".", "x", "ab", "$", "{", "}", "-"]
+PIECES += [r"\pi", r"\frac{1}{2}", r"\text{cm}", r"\,", r"\!"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +86,7 @@ def test_keeps_digits_and_letters_in_order(text: str) -> None:
 
 @given(st.text())
 def test_never_raises_and_ends_trimmed(text: str) -> None:
-    assert normal_form(text) == normal_form(text).strip(" ;,")
+    assert normal_form(text) == normal_form(text).strip().rstrip(";,")
 
 
 def test_leaves_very_long_texts_as_they_are() -> None:
