@@ -40,16 +40,8 @@ from rewardkit.length import (
     soft_overlong,
 )
 from rewardkit.repetition import RepetitionPenalty, repetition_penalty
-from rewardkit.structure import (
-    SoftFormat,
-    StrictFormat,
-    TagCount,
-    XmlCount,
-    soft_format,
-    strict_format,
-    tag_count,
-    xml_count,
-)
+from rewardkit.structure import SoftFormat, StrictFormat, soft_format, strict_format
+from rewardkit.tag_counts import TagCount, XmlCount, tag_count, xml_count
 
 __all__ = [
     "AnswerAccuracy",

@@ -12,7 +12,8 @@ from rewardkit.accuracy import BoxedAccuracy, ChoiceAccuracy
 from rewardkit.combine import combine
 from rewardkit.keywords import Keywords
 from rewardkit.length import LengthBand
-from rewardkit.structure import SoftFormat, StrictFormat, XmlCount
+from rewardkit.structure import SoftFormat, StrictFormat
+from rewardkit.tag_counts import XmlCount
 
 __all__ = ["gsm8k_r1", "sudoku_choice"]
 

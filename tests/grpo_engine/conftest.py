@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from grpo_engine import GRPOConfig, GRPOTrainer
 from grpo_engine.logprobs import Sampling
@@ -54,6 +54,24 @@ def make_model(tokenizer: Any, seed: int = 0, **changes: Any) -> Any:
         }
     )
     return Qwen2ForCausalLM(config)
+
+
+@pytest.fixture
+def absolute(tokenizer: Any) -> Any:
+    """A policy that knows absolute positions: with rotary ones alone, shifting all of them changes nothing."""
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=64,
+        initializer_range=0.3,
+        eos_token_id=1,
+        bos_token_id=None,
+        pad_token_id=0,
+    )
+    return GPT2LMHeadModel(config).eval()
 
 
 @pytest.fixture

@@ -42,11 +42,15 @@ def by_hand(model: Any, sampling: Sampling, prompt: list[int], chance: torch.Ten
     return tokens
 
 
-def test_the_completions_are_those_of_the_definition(peaked: Any, sampling: Sampling) -> None:
+@pytest.mark.parametrize("policy", ["peaked", "absolute"])
+def test_the_completions_are_those_of_the_definition(
+    request: pytest.FixtureRequest, sampling: Sampling, policy: str
+) -> None:
+    model = request.getfixturevalue(policy)
     sampling = dataclasses.replace(sampling, temperature=0.8, top_p=0.95)
     chance = uniforms(0, len(PROMPTS) * GROUP, LENGTH)
-    expected = [by_hand(peaked, sampling, PROMPTS[i // GROUP], chance[i]) for i in range(len(chance))]
-    assert roll(peaked, sampling).completion_ids == expected
+    expected = [by_hand(model, sampling, PROMPTS[i // GROUP], chance[i]) for i in range(len(chance))]
+    assert roll(model, sampling).completion_ids == expected
 
 
 def test_the_same_seed_gives_the_same_completions_and_another_seed_others(peaked: Any, sampling: Sampling) -> None:
@@ -72,8 +76,12 @@ def test_the_global_random_state_is_neither_used_nor_changed(peaked: Any, sampli
 
 
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(2, 4)])
-def test_a_completion_does_not_depend_on_the_batch_it_shares(peaked: Any, sampling: Sampling, rows: slice) -> None:
-    whole, part = roll(peaked, sampling), roll(peaked, sampling, rows=rows)
+@pytest.mark.parametrize("policy", ["peaked", "absolute"])
+def test_a_completion_does_not_depend_on_the_batch_it_shares(
+    request: pytest.FixtureRequest, sampling: Sampling, policy: str, rows: slice
+) -> None:
+    model = request.getfixturevalue(policy)
+    whole, part = roll(model, sampling), roll(model, sampling, rows=rows)
     within = slice(rows.start * GROUP, rows.stop * GROUP)
     assert part.completion_ids == whole.completion_ids[within]
     assert part.finished.tolist() == whole.finished[within].tolist()

@@ -68,13 +68,17 @@ def test_nothing_is_scored_outside_of_the_completions(model: Any, sampling: Any)
         assert (values[completion] != 0).all()
 
 
-def test_neither_the_side_of_the_padding_nor_its_value_matters(model: Any, sampling: Any) -> None:
+@pytest.mark.parametrize("policy", ["model", "absolute"])
+def test_neither_the_side_of_the_padding_nor_its_value_matters(
+    request: pytest.FixtureRequest, sampling: Any, policy: str
+) -> None:
+    model = request.getfixturevalue(policy)
     scorer = TokenScorer(model, sampling)
-    expected = None
+    expected = plain(model, 1.0).detach()
     for side, pad in (("right", 0), ("left", 0), ("right", 1), ("left", 17)):
         ids, attention, completion = padded(side, pad)
         got = scorer(ids, attention, completion)[0][completion]
-        expected = got if expected is None else expected
+        got = got.detach()
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
