@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 from torch import Tensor
 from transformers import TrainerState
@@ -74,7 +75,9 @@ class GRPOTrainer:
         self.args = args or GRPOConfig()
         if eval_dataset is None and (self.args.eval_on_start or self.args.eval_strategy != "no"):
             raise ValueError("eval_strategy and eval_on_start need an eval_dataset")
-        self.accelerator = Accelerator(cpu=self.args.use_cpu, log_with=_trackers(self.args.report_to))
+        self.accelerator = Accelerator(
+            cpu=self.args.use_cpu, log_with=_trackers(self.args.report_to), project_dir=self.args.output_dir
+        )
         self._processes = Processes(self.accelerator)
         self._prompts_per_step = self.args.prompts_per_step(self._processes.count)
         set_seed(self.args.seed)
@@ -393,5 +396,14 @@ class GRPOTrainer:
 
 
 def _trackers(report_to: str | list[str]) -> list[str] | None:
+    """The trackers asked for, refused unless accelerate can use them."""
     names = [report_to] if isinstance(report_to, str) else report_to
-    return [name for name in names if name != "none"] or None
+    wanted = [name for name in names if name != "none"]
+    available = [str(tracker) for tracker in get_available_trackers()]
+    for name in wanted:
+        if name not in available:
+            raise ValueError(
+                f"report_to names {name!r}, which is not installed here; install it, or choose from "
+                f"{', '.join(['none', *available])}"
+            )
+    return wanted or None

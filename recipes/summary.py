@@ -21,7 +21,7 @@ def print_summary(history: Sequence[dict[str, Any]], folder: Path, console: Cons
         table.add_column(f"step {first['step']}", justify="right")
         table.add_column(f"step {last['step']}", justify="right")
         for name in last:
-            if name != "step":
+            if name not in ("step", "eval_runtime"):
                 label = name.removeprefix("eval_").removeprefix("rewards/").removesuffix("/mean")
                 table.add_row(label, _figure(first.get(name)), _figure(last[name]))
         console.print(table)

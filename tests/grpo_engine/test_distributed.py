@@ -19,6 +19,7 @@ SETTINGS = {
     "num_generations": 4,
     "num_iterations": 2,
     "beta": 0.1,
+    "loss_type": "grpo",  # counts completions in the loss, and tokens in the logged means
     "learning_rate": 1e-2,
     "adam_epsilon": 1e-4,  # a gradient of 0 would give the sign of its rounding
     "max_steps": 4,

@@ -155,23 +155,18 @@ def test_a_saved_data_set_without_the_split_lists_those_it_has(tmp_path: Path) -
 
 def test_an_interrupted_run_saves_and_says_how_to_resume(tmp_path: Path) -> None:
     flags = [*QUICK, "--max-steps=500", f"--output-dir={tmp_path}"]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "recipes.gsm8k_r1", *flags],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
+    command = [sys.executable, "-u", "-m", "recipes.gsm8k_r1", *flags]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     lines = []
-    for line in process.stdout:  # the test's own limit ends it if no step ever comes
-        lines.append(line)
-        if line.startswith("step 2/"):
-            process.send_signal(signal.SIGINT)
-            break
-    lines += process.stdout.readlines()
-    assert process.wait(timeout=60) == 130, "".join(lines)
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:  # the limit on every test ends it if no step ever comes
+            lines.append(line)
+            if line.startswith("step 2/"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130, "".join(lines)
     said = "".join(lines)
     assert "finishing this step" in said
     assert "python -m recipes.gsm8k_r1" in said.splitlines()[-1]
