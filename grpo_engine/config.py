@@ -136,6 +136,11 @@ class GRPOConfig:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
 
     def _check_ranges(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if str(field.type).startswith("int") and value is not None and not whole:
+                raise ValueError(f"{field.name} must be a whole number; got {value!r}")
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is None:
@@ -185,7 +190,8 @@ class GRPOConfig:
 
     def save(self, folder: Path, environment: Mapping[str, Any]) -> None:
         """Write ``config.json``: the settings and where they ran."""
-        text = json.dumps({"config": self.to_dict(), "environment": dict(environment)}, indent=2, default=str)
+        known = {"recipe": self.run_name, "config": self.to_dict(), "environment": dict(environment)}
+        text = json.dumps(known, indent=2, default=str)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
 

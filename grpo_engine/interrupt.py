@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -30,7 +31,8 @@ class FinishStepOnInterrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._announce("Interrupted: finishing this step, then saving a checkpoint. Again Ctrl-C stops at once.")
+        with suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
+            self._announce("Interrupted: finishing this step, then saving a checkpoint. Ctrl-C again stops at once.")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,9 +58,17 @@ def sampling_of(config: GRPOConfig, model: Any, tokenizer: Any) -> Sampling:
     )
 
 
+def _processor() -> str:
+    """The processor's name; Linux keeps it in a file that the standard library does not read."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def environment(device: torch.device, processes: int) -> dict[str, Any]:
     """Where a run runs: versions and hardware, for its log."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -45,6 +45,7 @@ class Policy:
         self.reference = None
         if config.beta:
             frozen = copy.deepcopy(self.model).eval().requires_grad_(False)
+            frozen = frozen.to(half) if half else frozen  # as the policy is rounded, so that the KL starts at 0
             self.reference = TokenScorer(frozen, self.sampling)
         if config.gradient_checkpointing:
             renamed = getattr(self.model, "activation_checkpointing_enable", None)  # in transformers 5.23

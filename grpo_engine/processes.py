@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 
 
@@ -47,9 +48,8 @@ class Processes:
         return bool(self.gather(torch.tensor([flag])).any())
 
     def mean(self, metrics: Mapping[str, float]) -> dict[str, float | None]:
-        """Means over all processes, which must have the same names."""
-        names = sorted(metrics)
-        if not names:
-            return {}
-        values = torch.tensor([[metrics[name] for name in names]], dtype=torch.float64)
-        return dict(zip(names, self.gather(values).mean(0).tolist(), strict=True))
+        """Means over the processes that have the metric; the names may differ between them."""
+        everywhere: list[dict[str, float]] = gather_object([dict(metrics)])
+        names = sorted({name for one in everywhere for name in one})
+        values = {name: [one[name] for one in everywhere if name in one] for name in names}
+        return {name: sum(numbers) / len(numbers) for name, numbers in values.items()}

@@ -257,7 +257,8 @@ class GRPOTrainer:
         state.global_step += 1
         state.epoch = self._rollouts_done * self._prompts_per_step / len(self._train)
         metrics |= {"epoch": state.epoch, **self._phases.finish()}
-        tokens = (metrics["completions/mean_length"] or 0.0) * rewards.numel()
+        # A batch that serves several steps is sampled once: each step counts its part.
+        tokens = (metrics["completions/mean_length"] or 0.0) * rewards.numel() / self.args.num_iterations
         metrics["tokens_per_second"] = tokens / (metrics["step_time"] or 1.0)
         return metrics
 
@@ -314,6 +315,8 @@ class GRPOTrainer:
         if self._log is not None:
             self._log.write(self.state.global_step, metrics)
             self._log.completions(self._evaluation_rows(collected))
+        if self._display is not None:
+            self._display.update(self.state.global_step, metrics, None)
         self._record(metrics)
         self._evaluated_at = self.state.global_step
         return metrics

@@ -28,6 +28,7 @@ SYSTEM = (
     "between <answer> and </answer>, each tag on a line of its own. Put the number inside \\boxed{} within the answer."
 )
 FULL = {
+    "run_name": "gsm8k_r1",
     "output_dir": "runs/gsm8k_r1",
     "per_device_train_batch_size": 16,
     "gradient_accumulation_steps": 8,
@@ -42,6 +43,7 @@ FULL = {
     "per_device_eval_batch_size": 128,
 }
 EMBEDDED = {
+    "run_name": "gsm8k_r1, embedded",
     "output_dir": "runs/gsm8k_r1_embedded",
     "per_device_train_batch_size": 64,
     "gradient_accumulation_steps": 2,

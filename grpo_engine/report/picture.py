@@ -53,7 +53,7 @@ def _draw_rewards(reward: Any, held: Any, train: Curves, held_out: Curves) -> No
     names = {f"rewards/{name}/mean": name for name in components(train)[: len(COLOURS)]}
     _draw_lines(reward, train, {"reward": "reward"} | names)
     _draw_lines(reward, held_out, {"reward": ""} | dict.fromkeys(names, ""), circles=True)
-    _finish(reward, "Reward and its components (circles: held-out)")
+    _finish(reward, "Reward and its components (circles: held-out)", "upper left", columns=2)
     accuracy = accuracy_name(held_out)
     if accuracy:
         _draw_lines(held, held_out, {accuracy: names.get(accuracy, accuracy)}, COLOURS, circles=True)
@@ -120,12 +120,12 @@ def _smooth(values: Sequence[float]) -> list[float]:
     return smoothed
 
 
-def _finish(axes: Any, title: str, loc: str = "best", *, zero: bool = False) -> None:
+def _finish(axes: Any, title: str, loc: str = "best", *, zero: bool = False, columns: int = 1) -> None:
     axes.set_title(title, loc="left", fontsize=11.5, color=INK, pad=10, parse_math=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)
     axes.tick_params(colors=MUTED, labelsize=9, length=0)
-    axes.margins(x=0.04, y=0.12)
+    axes.margins(x=0.04, y=0.12 if columns == 1 else 0.3)  # a legend of several columns has the top to itself
     axes.set_axisbelow(True)
     axes.xaxis.get_major_locator().set_params(integer=True)
     if title:  # a second axis has neither a title nor a grid of its own
@@ -140,6 +140,8 @@ def _finish(axes: Any, title: str, loc: str = "best", *, zero: bool = False) -> 
         (handle, label) for handle, label in zip(*axes.get_legend_handles_labels(), strict=True) if label.strip()
     ]
     if entries:
-        legend = axes.legend(*zip(*entries, strict=True), loc=loc, fontsize=9, labelcolor=MUTED, frameon=False)
+        legend = axes.legend(
+            *zip(*entries, strict=True), loc=loc, ncols=columns, fontsize=9, labelcolor=MUTED, frameon=False
+        )
         for text in legend.get_texts():
             text.set_parse_math(False)  # a function may be called anything, "$" included

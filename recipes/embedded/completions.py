@@ -167,12 +167,12 @@ def chatter(text: str) -> str:
 
 
 BREAKS: dict[Break, float] = {
-    keep_format: 0.62,
-    no_think_close: 0.08,
+    keep_format: 0.58,
+    no_think_close: 0.09,
     no_answer_tags: 0.08,
-    no_line_breaks: 0.09,
-    no_answer_close: 0.05,
-    chatter: 0.08,
+    no_line_breaks: 0.10,
+    no_answer_close: 0.06,
+    chatter: 0.09,
 }
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     """Parse the command line, make the policy, save it, and print what it can do."""
     parser = argparse.ArgumentParser(description="Make the policy that the recipes train without a GPU.")
     parser.add_argument("--output-dir", type=Path, default=POLICY_PATH)
-    parser.add_argument("--steps", type=int, default=1800, help="optimizer steps of %(default)s by default")
+    parser.add_argument("--steps", type=int, default=2800, help="optimizer steps of %(default)s by default")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.steps < 1:
