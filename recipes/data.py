@@ -38,9 +38,7 @@ def load_rows(source: str, *, split: str = "train", config: str | None = None) -
     return rows
 
 
-def load_split(
-    source: str, eval_source: str | None = None, *, eval_rows: int, config: str | None = None
-) -> tuple[Any, Any]:
+def load_split(source: str, eval_source: str | None, eval_rows: int, config: str | None = None) -> tuple[Any, Any]:
     """Rows to train on and at most `eval_rows` rows to evaluate on, which have none in common.
 
     The second are the test split of `eval_source` or of a data set on the hub; of a local file or folder they are

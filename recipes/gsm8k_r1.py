@@ -6,21 +6,21 @@ r"""Grade-school mathematics with the rewards of DeepSeek-R1: the right boxed an
     python -m recipes.gsm8k_r1 --resume               # go on from the newest checkpoint in --output-dir
     accelerate launch --num_processes 8 -m recipes.gsm8k_r1
 
-What it leaves out: supervised warm-up, curricula, several turns, tools. A data set needs the columns `question`
-and `answer`; the reference is what follows `####` in the answer, else its box, else all of it.
+What it leaves out: supervised warm-up, curricula, several turns, tools. A data set needs the columns `question` and
+`answer`; the reference is what follows `####` in the answer, else its box, else all of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Threads that spin while they wait make a small model up to ten times slower on a machine that others use too.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow a small model tenfold on a busy machine
 
 MODEL, DATASET = "Qwen/Qwen2.5-1.5B-Instruct", "openai/gsm8k"
 SYSTEM = (
@@ -32,32 +32,28 @@ FULL = {
     "output_dir": "runs/gsm8k_r1",
     "per_device_train_batch_size": 16,
     "gradient_accumulation_steps": 8,
-    "num_generations": 8,
     "max_completion_length": 512,
     "max_steps": 400,
-    "learning_rate": 1e-6,
     "warmup_ratio": 0.05,
     "lr_scheduler_type": "constant_with_warmup",
     "eval_steps": 100,
     "save_steps": 100,
-    "per_device_eval_batch_size": 128,
 }
 EMBEDDED = {
     "run_name": "gsm8k_r1, embedded",
     "output_dir": "runs/gsm8k_r1_embedded",
     "per_device_train_batch_size": 64,
     "gradient_accumulation_steps": 2,
-    "num_generations": 8,
     "max_completion_length": 96,
     "max_steps": 80,
-    "learning_rate": 2e-4,
+    "learning_rate": 3e-4,
+    "adam_beta2": 0.99,
     "lr_scheduler_type": "constant",
     "eval_steps": 20,
     "save_steps": 40,
-    "save_total_limit": 2,
-    "per_device_eval_batch_size": 256,
 }
-BOTH = {"eval_strategy": "steps", "eval_on_start": True, "num_generations_eval": 1, "logging_steps": 1}
+BOTH = {"eval_strategy": "steps", "eval_on_start": True, "num_generations_eval": 1, "per_device_eval_batch_size": 256}
+BOTH |= {"logging_steps": 1, "save_total_limit": 2}
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,11 +64,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m recipes.gsm8k_r1",
         usage="%(prog)s [--embedded | --model NAME] [--dataset NAME] [--resume] [settings]",
         description=(__doc__ or "").split("\n\n", 1)[0],
-        epilog="Without a GPU and without --model the embedded default runs; its defaults are in recipes/gsm8k_r1.py.",
         allow_abbrev=False,
     )
-    parser.add_argument("--embedded", action="store_true", help="the small policy that ships with the package")
-    parser.add_argument("--model", help=f"hub name or local folder (default: {MODEL}, or the embedded policy)")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--embedded", action="store_true", help="the small policy that ships with the package")
+    either.add_argument("--model", help=f"hub name or local folder (default: {MODEL}, or the embedded policy)")
     parser.add_argument("--dataset", help=f"hub name, JSONL, Parquet or saved data set (default: {DATASET})")
     parser.add_argument("--eval-dataset", help="where to evaluate (default: the test split, or rows held out)")
     parser.add_argument("--eval-rows", type=int, default=256, help="problems per evaluation (default: 256)")
@@ -93,8 +89,7 @@ def problems(args: argparse.Namespace, embedded: bool, seed: int, steps: int) ->
         test = Dataset.from_list(small.problems(args.eval_rows, seed=seed, split="test"))
     else:
         source = args.dataset or DATASET
-        config = "main" if source == DATASET else None
-        train, test = load_split(source, args.eval_dataset, eval_rows=args.eval_rows, config=config)
+        train, test = load_split(source, args.eval_dataset, args.eval_rows, "main" if source == DATASET else None)
         require_columns(train, ["question", "answer"], source)
         require_columns(test, ["question", "answer"], args.eval_dataset or source)
     system = [] if embedded else [{"role": "system", "content": SYSTEM}]
@@ -119,20 +114,19 @@ def main(argv: list[str] | None = None) -> int:
     disable_progress_bars()
     embedded = args.embedded or (args.model is None and not torch.cuda.is_available())
     first = os.environ.get("RANK", "0") == "0"
-    if embedded and first:
-        print(
-            "Embedded default: a 1M-parameter policy, no network. The full recipe: a GPU, or --model NAME.", flush=True
-        )
+    full = args.model or MODEL
+    if first and embedded:
+        print("Embedded default: a 1M-parameter policy. The full recipe: a GPU, or --model NAME.", flush=True)
     elif first:
-        print(f"Full recipe: {args.model or MODEL}. The embedded default, minutes on a CPU: --embedded.", flush=True)
-    given = {k: v for k, v in vars(args).items() if k in GRPOConfig.__dataclass_fields__}
-    config = GRPOConfig(**{**BOTH, **(EMBEDDED if embedded else FULL), **given})
+        print(f"Full recipe: {full}. The embedded default, minutes on a CPU: --embedded.", flush=True)
+    stack = presets.gsm8k_r1
+    settings: dict[str, Any] = {**BOTH, **(EMBEDDED if embedded else FULL), "reward_weights": list(stack.weights)}
+    settings |= {name: value for name, value in vars(args).items() if name in GRPOConfig.__dataclass_fields__}
     try:
+        config = GRPOConfig(**settings)
         train, test = problems(args, embedded, config.seed, max(config.max_steps, 1))
-        stack = presets.gsm8k_r1
-        config.reward_weights = list(stack.weights)
         trainer = GRPOTrainer(
-            model=str(POLICY_PATH) if embedded else args.model or MODEL,
+            model=str(POLICY_PATH) if embedded else full,
             reward_funcs=list(stack.members),
             args=config,
             train_dataset=train,
@@ -140,7 +134,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         state = trainer.train(resume_from_checkpoint=args.resume)
     except TrainingInterrupted as stopped:
-        print(f"\n{stopped}\nGo on with: python -m recipes.gsm8k_r1 {' '.join([*(argv or sys.argv[1:]), '--resume'])}")
+        flags = [flag for flag in argv or sys.argv[1:] if flag != "--resume"]
+        print(f"\n{stopped}\nGo on with: python -m recipes.gsm8k_r1 {shlex.join([*flags, '--resume'])}")
         return 130
     except (ValueError, OSError, RewardFailure) as error:
         print(f"error: {error}", file=sys.stderr)

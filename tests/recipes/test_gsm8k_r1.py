@@ -141,7 +141,7 @@ def test_rows_are_read_from_files_and_saved_data_sets(kind: str, tmp_path: Path)
 
 
 def test_rows_are_held_out_of_a_file_without_a_test_split(tmp_path: Path) -> None:
-    train, test = load_split(str(write_jsonl(tmp_path / "rows.jsonl")), eval_rows=10)
+    train, test = load_split(str(write_jsonl(tmp_path / "rows.jsonl")), None, eval_rows=10)
     assert len(test) == len(ROWS) // 10  # at most a tenth
     assert not set(train["question"]) & set(test["question"])
     assert len(train) + len(test) == len(ROWS)
