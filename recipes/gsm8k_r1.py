@@ -46,7 +46,7 @@ EMBEDDED = {
     "gradient_accumulation_steps": 2,
     "max_completion_length": 96,
     "max_steps": 80,
-    "learning_rate": 3e-4,
+    "learning_rate": 2e-4,
     "adam_beta2": 0.99,
     "lr_scheduler_type": "constant",
     "eval_steps": 20,
