@@ -105,8 +105,8 @@ def test_settings_that_trl_has_too_have_its_default() -> None:
 
 
 def test_the_settings_are_saved_as_plain_values_with_where_they_ran(tmp_path: Path) -> None:
-    config = GRPOConfig(learning_rate=3e-6, reward_weights=[1.0, 0.5])
+    config = GRPOConfig(learning_rate=3e-6, reward_weights=[1.0, 0.5], run_name="mine")
     config.save(tmp_path, {"torch": "2"})
     saved = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    assert saved == {"config": config.to_dict(), "environment": {"torch": "2"}}
+    assert saved == {"recipe": "mine", "config": config.to_dict(), "environment": {"torch": "2"}}
     assert GRPOConfig(**saved["config"]) == config

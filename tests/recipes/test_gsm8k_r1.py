@@ -54,6 +54,14 @@ def test_the_embedded_default_leaves_a_log_a_page_a_picture_and_a_model(
     assert steps == [0, 1, 2, 2]  # evaluated before, two steps, evaluated after
 
 
+def test_a_dozen_steps_of_the_embedded_default_teach_format_and_answers(tmp_path: Path) -> None:
+    assert main(["--embedded", "--seed=0", "--max-steps=12", "--eval-rows=64", f"--output-dir={tmp_path}"]) == 0
+    evaluations = [row for row in metrics_of(tmp_path) if "eval_reward" in row]
+    before, after = evaluations[0], evaluations[-1]
+    for name in ("eval_rewards/boxed_accuracy/mean", "eval_rewards/strict_format/mean"):
+        assert after[name] > before[name] + 0.2, name
+
+
 def test_a_local_file_of_problems_trains_the_embedded_policy(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "rows.jsonl")
     assert main([*QUICK, f"--dataset={data}", f"--output-dir={tmp_path / 'run'}"]) == 0
