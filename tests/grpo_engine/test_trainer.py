@@ -619,3 +619,9 @@ def test_the_report_is_written_at_the_end(tmp_path: Path, trainer: Make, monkeyp
     assert {"report.html", "report.png", "metrics.jsonl", "completions.jsonl", "config.json"} <= {
         p.name for p in Path(run.args.output_dir).iterdir()
     }
+
+
+def test_a_tracker_that_is_not_installed_is_refused_by_name(new_model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    config = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, report_to=["no_such_tracker"])
+    with pytest.raises(ValueError, match="no_such_tracker"):
+        GRPOTrainer(new_model(), lambda **_: [], config, [{"prompt": "a"}], processing_class=tokenizer)
