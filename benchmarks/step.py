@@ -27,6 +27,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both trainers alike: spinning threads drown the figures
 
 SIZES = {  # hidden, intermediate, layers, heads, key-value heads, vocabulary
     "tiny": (128, 512, 4, 4, 2, 2_000),

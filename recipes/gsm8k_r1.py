@@ -3,8 +3,7 @@ r"""Grade-school mathematics with the rewards of DeepSeek-R1: the right boxed an
     python -m recipes.gsm8k_r1                        # with a GPU: Qwen2.5-1.5B-Instruct on openai/gsm8k
     python -m recipes.gsm8k_r1 --embedded             # anywhere: a small policy on generated problems, minutes
     python -m recipes.gsm8k_r1 --dataset train.jsonl --eval-dataset test.jsonl --model ./my-model
-    python -m recipes.gsm8k_r1 --resume               # go on from the newest checkpoint in --output-dir
-    accelerate launch --num_processes 8 -m recipes.gsm8k_r1
+    accelerate launch --num_processes 8 -m recipes.gsm8k_r1          # --resume goes on from the newest checkpoint
 
 What it leaves out: supervised warm-up, curricula, several turns, tools. A data set needs the columns `question` and
 `answer`; the reference is what follows `####` in the answer, else its box, else all of it.
