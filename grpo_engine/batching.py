@@ -51,15 +51,15 @@ def _padded(
     rows: list[int], sequences: Sequence[list[int]], prompt_lengths: list[int], logprobs: Tensor, pad_id: int
 ) -> MicroBatch:
     device = logprobs.device
-    lengths = torch.tensor([len(sequences[i]) for i in rows])
-    ids = torch.full((len(rows), int(lengths.max())), pad_id)
+    starts = torch.tensor(prompt_lengths)[:, None]
+    ends = torch.tensor([len(sequences[i]) for i in rows])[:, None]
+    ids = torch.full((len(rows), int(ends.max())), pad_id)
     for row, i in enumerate(rows):
         ids[row, : len(sequences[i])] = torch.tensor(sequences[i])
     position = torch.arange(ids.shape[1])
-    inside = position < lengths[:, None]
-    completion = (inside & (position >= torch.tensor(prompt_lengths)[:, None])).to(device)
-    count = torch.tensor([len(sequences[i]) for i in rows]) - torch.tensor(prompt_lengths)
-    drawn = logprobs[rows][torch.arange(logprobs.shape[1], device=device) < count[:, None].to(device)]
+    inside = position < ends
+    completion = (inside & (position >= starts)).to(device)
+    drawn = logprobs[rows][torch.arange(logprobs.shape[1], device=device) < (ends - starts).to(device)]
     return MicroBatch(
         rows=torch.tensor(rows, device=device),
         input_ids=ids.to(device),

@@ -34,6 +34,7 @@ from grpo_engine.seeds import derived_seed
 from grpo_engine.summary import Metrics, completion_rows, length_metrics, reward_metrics, sample, warnings_of
 from grpo_engine.update import Objective, Totals, Update
 
+_KEPT = ("global_step", "epoch", "num_input_tokens_seen", "log_history")  # of the state, in a checkpoint
 _SAMPLED_ROWS = 16  # completions written per log entry unless log_completions asks for all
 
 
@@ -228,9 +229,8 @@ class GRPOTrainer:
     def _update_on(self, rollouts: Rollouts, advantage: Tensor) -> Update:
         """The update on this process's part of the batch, its denominators fixed over all processes."""
         device = self.accelerator.device
-        trained = torch.ones_like(rollouts.finished)
-        if self.args.mask_truncated_completions:
-            trained = rollouts.finished
+        finished = rollouts.finished
+        trained = finished if self.args.mask_truncated_completions else torch.ones_like(finished)
         lengths = torch.tensor([len(c) for c in rollouts.completion_ids])
         tokens = self._processes.sum((lengths * trained).sum())
         micros = micro_batches(
@@ -375,12 +375,9 @@ class GRPOTrainer:
                         "scheduler": self.lr_scheduler.state_dict(),
                     },
                     state={
-                        "global_step": self.state.global_step,
-                        "epoch": self.state.epoch,
                         "rollouts": self._rollouts_done,
-                        "num_input_tokens_seen": self.state.num_input_tokens_seen,
                         "window": self._window,
-                        "log_history": self.state.log_history,
+                        **{name: getattr(self.state, name) for name in _KEPT},
                     },
                 )
                 checkpoint.prune(Path(self.args.output_dir), self.args.save_total_limit)
@@ -394,7 +391,7 @@ class GRPOTrainer:
         self._policy.optimizer.load_state_dict(training["optimizer"])
         self.lr_scheduler.load_state_dict(training["scheduler"])
         self._rollouts_done, self._window = state["rollouts"], state["window"]
-        for name in ("global_step", "epoch", "num_input_tokens_seen", "log_history"):
+        for name in _KEPT:
             setattr(self.state, name, state[name])
 
 
