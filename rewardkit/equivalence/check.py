@@ -1,0 +1,60 @@
+"""One answer against one reference, without a process: read both, compare, say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rewardkit.equivalence.compare import Comparison, same_choice
+from rewardkit.equivalence.reader import Reading, read
+from rewardkit.equivalence.tree import Node
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether answer and reference are equal (``None``: could not be decided), by which rung, and why."""
+
+    equal: bool | None
+    rung: str
+    detail: str = ""
+
+
+def check(
+    answer: str,
+    truth: str,
+    tolerance: Fraction | None = None,
+    beyond: Callable[[Node, Node], bool | None] | None = None,
+) -> Verdict:
+    """The verdict; its rung is "symbolic" and equal is None where only `beyond` could tell."""
+    answer, truth = answer.strip(), truth.strip()
+    if answer == truth and answer:
+        return Verdict(True, "text", answer[:200])
+    a, t = read(answer), read(truth)
+    if not a.form:
+        return Verdict(False, "text", "the answer is empty")
+    if a.form == t.form:
+        return Verdict(True, "text", a.form[:200])
+    picked = same_choice(answer, a, truth, t)
+    if picked is not None:
+        return Verdict(picked, "choice", f"{answer[:200]!r} and {truth[:200]!r}")
+    if a.value is None or t.value is None:
+        return _unread(a, t)
+    comparison = Comparison(tolerance, beyond)
+    try:
+        equal = comparison.same(a.value, t.value)
+    except RecursionError:
+        return Verdict(None, "limit", "nested too deeply")
+    detail = comparison.undecided if equal is None else f"{a.form[:200]} {'=' if equal else '≠'} {t.form[:200]}"
+    rung = comparison.rung
+    if equal is None:
+        rung = "symbolic" if comparison.needs_symbolic else "limit"
+    return Verdict(equal, rung, detail)
+
+
+def _unread(a: Reading, t: Reading) -> Verdict:
+    if a.form.casefold() == t.form.casefold() and len(a.form) > 1 and a.value is t.value:
+        return Verdict(True, "words", a.form[:200])
+    if a.value is None:
+        return Verdict(False, "unparseable", f"{a.form[:200]!r}: {a.problem}")
+    return Verdict(False, "text", f"the reference {t.form[:200]!r} is only equal to itself: {t.problem}")

@@ -1,0 +1,326 @@
+"""Agreement of two expressions in high precision, at several points where they have variables.
+
+Values are computed by mpmath with 160 bits; an agreement is confirmed with 480 bits and as many more as the
+constants and intermediate values have, so that ``\\sin x + 10^{-60}`` is not ``\\sin x``. Variables are real:
+a point where a root or logarithm leaves the real numbers does not count, unless there are no others.
+Every operation is bounded before it is done.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rewardkit.equivalence.algebra import MAX_SERIES, TooLarge, Undefined
+from rewardkit.equivalence.tree import (
+    UNKNOWN_FUNCTIONS,
+    Call,
+    E,
+    Node,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    children,
+    symbols,
+)
+
+if TYPE_CHECKING:
+    from mpmath.ctx_mp import MPContext
+
+MAX_MAGNITUDE = 20_000
+"""Bits before or behind the point of any intermediate value."""
+_BITS, _AGREE = 160, 80
+_CONFIRM_BITS, _CONFIRM_AGREE = 480, 320
+_NEEDED = 3
+
+
+class Opaque(ArithmeticError):
+    """The expression holds something that this module does not evaluate, e.g. an integral."""
+
+
+def same_value(a: Node, b: Node) -> bool | None:
+    """Whether two expressions agree; ``None`` where too few points count.
+
+    Raises:
+        Opaque: an integral, a limit, an unbounded sum.
+        TooLarge: a value beyond :data:`MAX_MAGNITUDE`.
+        Undefined: a constant that does not exist.
+    """
+    names = sorted(symbols(a) | symbols(b))
+    if not names:
+        difference = _Difference(a, b, {})
+        return difference.agrees() and difference.confirmed()
+    real = list(_agreements(a, b, _real_points(names)))
+    if real and not real[-1][0]:
+        return False
+    if len(real) < _NEEDED:
+        real += list(_agreements(a, b, _whole_points(names)))
+        if real and not real[-1][0]:
+            return False
+    if len(real) >= _NEEDED:
+        return real[0][1].confirmed()
+    if real:
+        return None
+    everywhere = list(_agreements(a, b, _real_points(names), real_only=False))
+    if not everywhere:
+        return None
+    return everywhere[-1][0] and len(everywhere) >= _NEEDED and everywhere[0][1].confirmed()
+
+
+def value_of(node: Node) -> Any:
+    """A constant as an mpmath number with 160 bits."""
+    return _Evaluation({}, _BITS).value(node)
+
+
+def _agreements(
+    a: Node, b: Node, points: Iterator[Mapping[str, tuple[int, int]]], *, real_only: bool = True
+) -> Iterator[tuple[bool, _Difference]]:
+    """Whether the two agree at each point that counts, up to the first where they do not."""
+    for point in points:
+        difference = _Difference(a, b, point)
+        try:
+            agrees = difference.agrees()
+        except (Undefined, TooLarge):
+            continue
+        if real_only and difference.left_the_reals:
+            continue
+        yield agrees, difference
+        if not agrees:
+            return
+
+
+def _real_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
+    """Points as rationals p/2^40: positive ones first, then negative, mixed, small, large."""
+    for low, high, signs in (
+        (0.3, 2.7, "+"), (0.3, 2.7, "+"), (0.3, 2.7, "-"), (0.1, 0.9, "±"), (0.3, 2.7, "∓"), (3, 9, "+"),
+        (0.1, 0.9, "+"), (0.05, 0.5, "-"), (0.05, 0.5, "+"), (0.3, 1.9, "±"),
+    ):  # fmt: skip
+        point = {}
+        for index, name in enumerate(names):
+            share = zlib.crc32(f"{name} {low} {high} {signs} {len(point)}".encode()) / 2**32
+            size = int((low + (high - low) * share) * 2**40) | 1
+            negative = signs == "-" or ((signs == "±") == (index % 2 == 0) and signs in "±∓")
+            point[name] = (-size if negative else size, 40)
+        yield point
+
+
+def _whole_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
+    for shift in range(5):
+        yield {name: (2 + shift + 3 * index + shift * index, 0) for index, name in enumerate(names)}
+
+
+class _Difference:
+    """Both sides at one point."""
+
+    def __init__(self, a: Node, b: Node, point: Mapping[str, tuple[int, int]]) -> None:
+        self._a, self._b, self._point = a, b, point
+        self._magnitude = 0
+        self.left_the_reals = False
+
+    def agrees(self) -> bool:
+        return self._within(_BITS, _AGREE)
+
+    def confirmed(self) -> bool:
+        extra = 2 * self._magnitude + _constant_bits(self._a) + _constant_bits(self._b)
+        if extra > MAX_MAGNITUDE:
+            raise TooLarge(f"constants of more than {MAX_MAGNITUDE} bits")
+        return self._within(_CONFIRM_BITS + extra, _CONFIRM_AGREE + extra)
+
+    def _within(self, bits: int, agree: int) -> bool:
+        evaluation = _Evaluation(self._point, bits)
+        one, two = evaluation.value(self._a), evaluation.value(self._b)
+        self.left_the_reals = evaluation.left_the_reals
+        self._magnitude = evaluation.magnitude
+        difference = one - two
+        return not difference or evaluation.context.mag(difference) < evaluation.magnitude - agree
+
+
+def _constant_bits(node: Node) -> int:
+    total, stack = 0, [node]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Number):
+            total += top.value.numerator.bit_length() + top.value.denominator.bit_length()
+        stack.extend(children(top))
+    return total
+
+
+_LOCAL = threading.local()
+
+
+def _context() -> MPContext:
+    """mpmath's precision is a property of a context; every thread has its own."""
+    context = getattr(_LOCAL, "context", None)
+    if context is None:
+        from mpmath.ctx_mp import MPContext
+
+        context = _LOCAL.context = MPContext()
+    return context
+
+
+class _Evaluation:
+    """The values of expressions at one point, in one precision."""
+
+    def __init__(self, point: Mapping[str, tuple[int, int]], bits: int) -> None:
+        self.context = _context()
+        self.context.prec = bits
+        self.magnitude = 0
+        self.left_the_reals = False
+        self._values = {name: self.context.ldexp(top, -shift) for name, (top, shift) in point.items()}
+
+    def value(self, node: Node) -> Any:
+        value = self._RULES[type(node)](self, node)
+        if value:
+            magnitude = self.context.mag(value)
+            if abs(magnitude) > MAX_MAGNITUDE:
+                raise TooLarge("a value with too many digits")
+            self.magnitude = max(self.magnitude, int(magnitude))
+        return value
+
+    def _number(self, node: Number) -> Any:
+        return self.context.mpf(node.value.numerator) / node.value.denominator
+
+    def _symbol(self, node: Symbol) -> Any:
+        name = node.name
+        if name in self._values:
+            return self._values[name]
+        if name == "π":
+            return +self.context.pi
+        if name == "e":
+            return +self.context.e
+        if name == "i":
+            return self.context.mpc(0, 1)
+        raise Undefined(f"{name} has no value")
+
+    def _sum(self, node: Sum) -> Any:
+        total = self.value(node.terms[0])
+        for term in node.terms[1:]:
+            total = total + self.value(term)
+        return total
+
+    def _product(self, node: Product) -> Any:
+        total = self.value(node.factors[0])
+        for factor in node.factors[1:]:
+            total = total * self.value(factor)
+        return total
+
+    def _power(self, node: Power) -> Any:
+        context, exponent = self.context, node.exponent
+        power = self.value(exponent)
+        if node.base == E:
+            return self._exp(power)
+        base = self.value(node.base)
+        if not base:
+            if power == 0:
+                return context.mpf(1)
+            if isinstance(power, context.mpc) or power < 0:
+                raise Undefined("division by zero")
+            return context.mpf(0)
+        if abs(context.mag(base)) * (abs(power) + 1) > MAX_MAGNITUDE * 2:
+            raise TooLarge("a power with too many digits")
+        if isinstance(exponent, Number) and isinstance(base, context.mpf):
+            top, bottom = exponent.value.numerator, exponent.value.denominator
+            if bottom == 1:
+                return base ** int(top)
+            if base < 0 and bottom % 2:  # the real root
+                root = context.root(-base, bottom) ** top
+                return root if top % 2 == 0 else -root
+            if bottom == 2:
+                return self._watched(context.sqrt(base), base) ** top
+        return self._watched(context.power(base, power), base)
+
+    def _exp(self, power: Any) -> Any:
+        if abs(power) > MAX_MAGNITUDE:
+            raise TooLarge("a power with too many digits")
+        return self.context.exp(power)
+
+    def _watched(self, value: Any, *inputs: Any) -> Any:
+        """Note where real inputs give a value that is not real."""
+        mpc = self.context.mpc
+        if isinstance(value, mpc) and not any(isinstance(x, mpc) for x in inputs):
+            self.left_the_reals = True
+        return value
+
+    def _call(self, node: Call) -> Any:
+        name, context = node.name, self.context
+        if name in ("sum", "prod"):
+            return self._series(node)
+        if name in ("int", "lim"):
+            raise Opaque(name)
+        args = [self.value(arg) for arg in node.args]
+        if name in UNKNOWN_FUNCTIONS:  # any function: one that has no relation to others
+            seed = zlib.crc32(name.encode()) % 97 + 1
+            return sum(context.cos(arg * seed / (7 + k)) * (k + 2) for k, arg in enumerate(args))
+        function = _FUNCTIONS.get(name)
+        if function is None:
+            raise Opaque(name)
+        if name in _BOUNDED and any(abs(arg) > _BOUNDED[name] for arg in args):
+            raise TooLarge(f"{name} of a large number")
+        try:
+            return self._watched(function(context, *args), *args)
+        except (ValueError, ZeroDivisionError, TypeError, OverflowError) as error:
+            raise Undefined(f"{name}: {error}") from error
+
+    def _series(self, node: Call) -> Any:
+        body, variable, low, high = node.args
+        first, last = self.value(low), self.value(high)
+        whole = all(self.context.isint(bound) for bound in (first, last))
+        if not whole or last - first > MAX_SERIES or not isinstance(variable, Symbol):
+            raise Opaque(node.name)
+        before = self._values.get(variable.name)
+        total = self.context.mpf(0 if node.name == "sum" else 1)
+        for k in range(int(first), int(last) + 1):
+            self._values[variable.name] = self.context.mpf(k)
+            term = self.value(body)
+            total = total + term if node.name == "sum" else total * term
+        if before is not None:
+            self._values[variable.name] = before
+        return total
+
+    _RULES: Mapping[type, Callable[..., Any]] = {
+        Number: _number,
+        Symbol: _symbol,
+        Sum: _sum,
+        Product: _product,
+        Power: _power,
+        Call: _call,
+    }
+
+
+def _log(context: MPContext, x: Any, base: Any = 10) -> Any:
+    return context.log(x) / context.log(base)
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    **{name: (lambda c, x, _n=name: getattr(c, _n)(x)) for name in
+       ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "erf", "gamma")},
+    **{f"arc{name}": (lambda c, x, _n=f"a{name}": getattr(c, _n)(x)) for name in
+       ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch")},
+    "ln": lambda c, x: c.log(x),
+    "log": _log,
+    "lg": _log,
+    "abs": lambda c, x: abs(x),
+    "arg": lambda c, x: c.arg(x),
+    "Re": lambda c, x: c.re(x),
+    "Im": lambda c, x: c.im(x),
+    "sgn": lambda c, x: c.sign(x),
+    "floor": lambda c, x: c.floor(x),
+    "ceil": lambda c, x: c.ceil(x),
+    "percent": lambda c, x: x / 100,
+    "degree": lambda c, x: x * c.pi / 180,
+    "factorial": lambda c, x: c.gamma(x + 1),
+    "factorial2": lambda c, x: c.fac2(x),
+    "binom": lambda c, n, k: c.binomial(n, k),
+    "max": lambda c, *x: max(x),
+    "min": lambda c, *x: min(x),
+}  # fmt: skip
+_BOUNDED = {
+    **dict.fromkeys(("sin", "cos", "tan", "cot", "sec", "csc"), 2**60),
+    **dict.fromkeys(("sinh", "cosh", "tanh", "coth", "sech", "csch", "erf"), MAX_MAGNITUDE),
+    **dict.fromkeys(("factorial", "factorial2", "gamma", "binom"), 1000),
+}
+"""The largest argument, so that the result and its precision stay within bounds."""

@@ -1,0 +1,355 @@
+r"""Tokens to expressions: one recursive descent over LaTeX and plain notation, bounded in depth.
+
+Nothing is evaluated here but quotients of integers. ``1/2x`` is x/2, ``\sin 2x`` takes the whole product,
+``2\frac12`` and ``2 1/2`` are mixed numbers, ``x^12`` takes all digits, ``\frac12`` one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rewardkit.equivalence.commands import FUNCTIONS, call, command, function, matrix
+from rewardkit.equivalence.lexer import NotMath, Token
+from rewardkit.equivalence.matrices import matrix_product, matrix_sum
+from rewardkit.equivalence.numerals import based, number
+from rewardkit.equivalence.tree import (
+    MINUS_ONE,
+    PLUS_MINUS,
+    UNKNOWN_FUNCTIONS,
+    Call,
+    Matrix,
+    Node,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    Tuple,
+    Unit,
+    expressions,
+    negative,
+    quotient,
+)
+from rewardkit.equivalence.units import CURRENCIES, is_unit
+
+MAX_DEPTH = 40
+"""Deeper nesting is not parsed; the deepest gold of MATH has 7."""
+
+_END = Token("end of text", "", False)
+_CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "⟨": ("⟩",), "]": ("[", "]")}
+CONNECTIVES = frozenset(("and", "or"))
+
+
+class Parser:
+    """Reads expressions off a list of tokens; :class:`.reader.Reader` adds relations, lists, sets and units."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = [*tokens, _END]
+        self.at = 0
+        self.depth = 0
+        self.bars = 0
+        self.integrals = 0
+        self.money: Unit | None = None
+
+    # --- tokens ---------------------------------------------------------------------------------------------
+
+    def peek(self) -> str:
+        """The text of the next token."""
+        return self.tokens[self.at].text
+
+    def take(self) -> Token:
+        """The next token, which is consumed."""
+        token = self.tokens[self.at]
+        self.at += 1
+        if token is _END:
+            raise NotMath("the text ends too early")
+        return token
+
+    def is_operator(self, *texts: str) -> bool:
+        """Whether the next token is one of these operators."""
+        token = self.tokens[self.at]
+        return token.kind == "op" and token.text in texts
+
+    def expect(self, text: str) -> None:
+        """Consume an operator that must come next."""
+        if not self.is_operator(text):
+            raise NotMath(f"{self.peek()!r} where {text!r} was expected")
+        self.at += 1
+
+    def nested(self, read: Callable[[], Node]) -> Node:
+        """Read one level deeper."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise NotMath(f"nested deeper than {MAX_DEPTH}")
+        node = read()
+        self.depth -= 1
+        return node
+
+    # --- sums, products, powers -----------------------------------------------------------------------------
+
+    def expression(self) -> Node:
+        """A sum."""
+        return self.nested(self._sum)
+
+    def _sum(self) -> Node:
+        terms = [self.signed(self.product)]
+        while self.is_operator("+", "-", "±", "∓"):
+            terms.append(self.signed(self.product))
+        if len(terms) == 1:
+            return terms[0]
+        return matrix_sum(terms) if isinstance(terms[0], Matrix) else Sum(expressions(terms))
+
+    def signed(self, read: Callable[[], Node]) -> Node:
+        """What `read` reads, after any number of signs."""
+        minus, both = False, False
+        while self.is_operator("+", "-", "±", "∓"):
+            sign = self.take().text
+            minus ^= sign in ("-", "∓")
+            both ^= sign in ("±", "∓")
+        node = read()
+        if both:
+            node = Product((PLUS_MINUS, *expressions([node])))
+        if not minus:
+            return node
+        if isinstance(node, Matrix):
+            return matrix_product([MINUS_ONE, node])
+        return negative(*expressions([node]))
+
+    def product(self) -> Node:
+        factors = [self.power()]
+        while True:
+            if self.is_operator("*"):
+                self.at += 1
+                factors.append(self.signed(self.power))
+            elif self.is_operator("/") and not self._unit_follows():
+                self.at += 1
+                factors[-1:] = [self._divided(factors[-1], self.signed(self.power))]
+            elif self.juxtaposed(factors[-1]):
+                factors.append(self.power())
+            else:
+                break
+        if len(factors) == 1:
+            return factors[0]
+        if any(isinstance(factor, Matrix) for factor in factors):
+            return matrix_product(factors)
+        return Product(expressions(factors))
+
+    def _divided(self, top: Node, bottom: Node) -> Node:
+        return quotient(*expressions([top, bottom]))
+
+    def _unit_follows(self) -> bool:
+        """Whether the slash belongs to a unit: 5 m / s."""
+        token = self.tokens[self.at + 1]
+        return token.kind == "text" and len(token.text) <= 4 and is_unit(token.text)
+
+    def juxtaposed(self, before: Node) -> bool:
+        """Whether the next token starts another factor."""
+        kind, text, spaced = self.tokens[self.at]
+        if kind == "num":
+            previous = self.tokens[self.at - 1]
+            return previous.kind not in ("num", "sym", "word", "text") and previous.text not in ("%", "°")
+        if kind == "sym":
+            return not (self.integrals and text == "d" and self.tokens[self.at + 1].kind == "sym")
+        if kind == "word":
+            if text in FUNCTIONS or self._glued(text) is not None:
+                return True
+            if text in CONNECTIVES or (self.integrals and text[0] == "d") or is_unit(text):
+                return False
+            return not (spaced and len(text) > 2) and len(text) < 5
+        if kind == "text":
+            if text in FUNCTIONS:
+                return True
+            if len(text) > 1 or (isinstance(before, Number) and is_unit(text)) or self.integrals:
+                return False
+            return True
+        if kind == "op":
+            return text in ("(", "[", "{", "\\{", "⌊", "⌈") or (text == "|" and not self.bars)
+        return kind == "begin" or (kind == "cmd" and text not in ("over", "choose", "mod", "pmod", "bmod"))
+
+    def power(self) -> Node:
+        """An atom with everything that is attached to it: exponents, factorials, degrees, percent signs."""
+        node = self.nested(self.atom)
+        while True:
+            if self.is_operator("^"):
+                self.at += 1
+                node = self._raised(node)
+            elif self.is_operator("!"):
+                self.at += 1
+                double = self.is_operator("!")
+                self.at += double
+                if self.is_operator("!"):
+                    raise NotMath("more than two factorial signs")
+                node = Call("factorial2" if double else "factorial", expressions([node]))
+            elif self.is_operator("°"):
+                self.at += 1
+                node = Call("degree", expressions([node]))
+            elif self.is_operator("%"):
+                self.at += 1
+                node = Call("percent", expressions([node]))
+            elif self.is_operator("_") and isinstance(node, Number) and self.tokens[self.at - 1].text == ")":
+                node = based(self, str(node.value))
+            elif self.peek() in CURRENCIES:
+                self.money = CURRENCIES[self.take().text]
+            else:
+                return node
+
+    def _raised(self, base: Node) -> Node:
+        if self.is_operator("°"):
+            self.at += 1
+            return Call("degree", expressions([base]))
+        if self.is_operator("'") or (self.is_operator("{") and self.tokens[self.at + 1].text in ("°", "'")):
+            braces = self.is_operator("{")
+            self.at += braces
+            mark = "".join(self.take().text for _ in range(self._run(self.peek())))
+            if braces:
+                self.expect("}")
+            if mark == "°":
+                return Call("degree", expressions([base]))
+            if isinstance(base, Symbol):
+                return Symbol(base.name + mark)
+            raise NotMath("a prime after something that is no name")
+        exponent = self.script()
+        if isinstance(base, Matrix):
+            if exponent == Symbol("T"):
+                return Matrix(tuple(zip(*base.rows, strict=True)))
+            raise NotMath("a power of a matrix")
+        return Power(*expressions([base, exponent]))
+
+    def _run(self, text: str) -> int:
+        length = 0
+        while self.tokens[self.at + length].text == text:
+            length += 1
+        return length
+
+    def script(self) -> Node:
+        """What stands after ``^``: a group, or one signed atom; a further ``^`` binds to the right."""
+        node = self.scripted()
+        if self.is_operator("^"):
+            self.at += 1
+            node = self._raised(node)
+        return node
+
+    def scripted(self) -> Node:
+        return self.signed(lambda: self.nested(self.atom))
+
+    # --- atoms ----------------------------------------------------------------------------------------------
+
+    def atom(self) -> Node:
+        kind, text, _ = token = self.take()
+        if kind == "num":
+            return number(self, token)
+        if kind == "sym":
+            return self.symbol(text)
+        if kind == "word":
+            return self._word(text)
+        if kind == "text":
+            return function(self, FUNCTIONS[text]) if text in FUNCTIONS and len(text) > 1 else self.symbol(text)
+        if kind == "cmd":
+            return command(self, text)
+        if kind == "begin":
+            return matrix(self, text)
+        if text == "{":
+            return self._braced()
+        if text in ("(", "[", "⟨", "]"):
+            return self._bracketed(text)
+        if text in CURRENCIES:
+            self.money = CURRENCIES[text]
+            return self.signed(self.power)
+        if text in ("|", "‖", "⌊", "⌈"):
+            return self._bars(text)
+        return self.special(text)
+
+    def special(self, text: str) -> Node:
+        """Atoms that only the reader of whole answers knows."""
+        raise NotMath(f"{text!r} where a value was expected")
+
+    def group(self, brackets: str) -> Node:
+        """The items of a bracket that has been opened; the reader of whole answers knows lists."""
+        raise NotMath(f"a list in {brackets}")
+
+    def raw_script(self) -> str:
+        """The text of a group or of one token, as it stands."""
+        if not self.is_operator("{"):
+            return self.take().text
+        self.at += 1
+        depth, parts = 1, []
+        while depth:
+            text = self.take().text
+            depth += (text == "{") - (text == "}")
+            parts.append(text)
+        return "".join(parts[:-1])
+
+    def symbol(self, name: str) -> Node:
+        while self.is_operator("_", "'"):
+            name += self.take().text if self.peek() == "'" else "_" + self._subscript()
+        if name in UNKNOWN_FUNCTIONS and self.is_operator("(") and not self.tokens[self.at].spaced:
+            return Call(name, self._arguments())
+        return Symbol(name)
+
+    def _subscript(self) -> str:
+        self.at += 1
+        return self.raw_script()
+
+    def _arguments(self) -> tuple[Node, ...]:
+        argument = self.nested(self.atom)
+        return argument.items if isinstance(argument, Tuple) else (argument,)
+
+    def _word(self, word: str) -> Node:
+        if word in FUNCTIONS:
+            return function(self, FUNCTIONS[word])
+        glued = self._glued(word)
+        if glued is not None:
+            return call(FUNCTIONS[glued], Symbol(word[len(glued) :]))
+        if (len(word) == 2 and word[0] == "d") or len(word) > 4:  # dx; a word that names a quantity
+            return self.symbol(word)
+        last = self.symbol(word[-1])
+        if isinstance(last, Call):  # xf(x)
+            return Product((*map(Symbol, word[:-1]), last))
+        if self.is_operator("^"):
+            self.at += 1
+            last = self._raised(last)
+        return Product((*map(Symbol, word[:-1]), last))
+
+    def _glued(self, word: str) -> str | None:
+        """The function in ``sinx``."""
+        name = word[:-1]
+        return name if name in FUNCTIONS and len(name) > 1 and len(word) < 8 else None
+
+    def _braced(self) -> Node:
+        r"""A LaTeX group; {a \over b} is a quotient."""
+        first = self.expression_or_item()
+        if self.is_operator("over") or self.peek() == "choose":
+            kind = self.take().text
+            second = self.expression()
+            self.expect("}")
+            return (
+                quotient(*expressions([first, second]))
+                if kind == "over"
+                else Call("binom", expressions([first, second]))
+            )
+        self.expect("}")
+        return first
+
+    def expression_or_item(self) -> Node:
+        """What may stand in a LaTeX group."""
+        return self.expression()
+
+    def _bracketed(self, opening: str) -> Node:
+        bars, self.bars = self.bars, 0
+        node = self.nested(lambda: self.group(opening))
+        self.bars = bars
+        return node
+
+    def closing(self, opening: str) -> str:
+        """The bracket that closes `opening`, consumed."""
+        if not self.is_operator(*_CLOSERS[opening]):
+            raise NotMath(f"{opening!r} is not closed")
+        return self.take().text
+
+    def _bars(self, opening: str) -> Node:
+        closing = {"⌊": "⌋", "⌈": "⌉"}.get(opening, opening)
+        self.bars += 1
+        node = self.expression()
+        self.bars -= 1
+        self.expect(closing)
+        return Call({"|": "abs", "‖": "norm", "⌊": "floor", "⌈": "ceil"}[opening], expressions([node]))

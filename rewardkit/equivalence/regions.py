@@ -1,0 +1,302 @@
+r"""Sets of real numbers as intervals with exact ends: unions, intersections, inequalities, conditions.
+
+>>> from rewardkit.equivalence.reader import read
+>>> region(read(r"x \ge 3 \text{ or } x < 1").value).intervals == region(read(r"(-\infty,1)\cup[3,\infty)").value).intervals
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise, product
+
+from rewardkit.equivalence.algebra import Rational, TooLarge, Undefined, normal
+from rewardkit.equivalence.numeric import Opaque, value_of
+from rewardkit.equivalence.tree import (
+    EXPRESSIONS,
+    INFINITY,
+    UNKNOWN_FUNCTIONS,
+    Builder,
+    Call,
+    Collection,
+    Node,
+    Number,
+    Power,
+    Product,
+    Relation,
+    SetOperation,
+    Sum,
+    Symbol,
+    Tuple,
+    negative,
+    quotient,
+    symbols,
+)
+
+MAX_PARTS = 100
+_FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of an interval: where it is, exactly and as a float, and whether it belongs to the interval."""
+
+    at: Node
+    value: float
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Disjoint intervals in ascending order, and the variable they restrict where one is named."""
+
+    variable: str | None
+    intervals: tuple[tuple[End, End], ...]
+
+
+_LOWEST, _HIGHEST = End(negative(INFINITY), float("-inf"), False), End(INFINITY, float("inf"), False)
+_EVERYTHING = ((_LOWEST, _HIGHEST),)
+
+
+class _NotARegion(ValueError):
+    pass
+
+
+def region(node: Node) -> Region | None:
+    """The set of reals that a node is or describes; ``None`` where it is something else."""
+    try:
+        variable, intervals = _read(node)
+    except (_NotARegion, Undefined, TooLarge, Opaque, OverflowError):
+        return None
+    return Region(variable, tuple(intervals))
+
+
+_Parts = list[tuple[End, End]]
+
+
+def _read(node: Node) -> tuple[str | None, _Parts]:
+    match node:
+        case Tuple(items, brackets) if len(items) == 2 and all(isinstance(item, EXPRESSIONS) for item in items):
+            low, high = _end(items[0], brackets[0] == "["), _end(items[1], brackets[1] == "]")
+            return None, _nonempty(low, high)
+        case Collection(items, _, True):
+            return None, _united([(end, end) for end in (_end(item, True) for item in items)])
+        case Collection(items, joiner):
+            return _conditions(items, joiner)
+        case SetOperation(operator, parts):
+            return _operation(operator, parts)
+        case Builder(Symbol(name), condition):
+            variable, intervals = _read(condition)
+            return (None, intervals) if variable in (None, name) else _fail()
+        case Symbol("ℝ"):
+            return None, list(_EVERYTHING)
+        case Symbol("∅"):
+            return None, []
+        case Relation():
+            return _relation(node)
+    return _fail()
+
+
+def _fail() -> tuple[str | None, _Parts]:
+    raise _NotARegion
+
+
+def _conditions(items: tuple[Node, ...], joiner: str) -> tuple[str | None, _Parts]:
+    if not all(isinstance(item, Relation) for item in items) or len(items) > MAX_PARTS:
+        raise _NotARegion
+    read = [_read(item) for item in items]
+    names = {name for name, _ in read}
+    if len(names) != 1:
+        raise _NotARegion
+    parts = [intervals for _, intervals in read]
+    both = reduce(_intersected, parts)
+    if joiner == "or" or (joiner == "," and not both):
+        both = _united([interval for part in parts for interval in part])
+    return names.pop(), both
+
+
+def _operation(operator: str, parts: tuple[Node, ...]) -> tuple[str | None, _Parts]:
+    if len(parts) > MAX_PARTS:
+        raise _NotARegion
+    read = [_read(part) for part in parts]
+    names = {name for name, _ in read if name is not None}
+    if len(names) > 1:
+        raise _NotARegion
+    sets = [intervals for _, intervals in read]
+    if operator == "∪":
+        total = _united([interval for part in sets for interval in part])
+    elif operator == "∩":
+        total = reduce(_intersected, sets)
+    else:
+        total = reduce(lambda a, b: _intersected(a, _complement(b)), sets)
+    return (names.pop() if names else None), total
+
+
+def _relation(node: Relation) -> tuple[str | None, _Parts]:
+    if len(node.operators) == 1 and node.operators[0] == "∈":
+        variable, (_, intervals) = node.sides[0], _read(node.sides[1])
+        return (variable.name, intervals) if isinstance(variable, Symbol) else _fail()
+    parts: _Parts = list(_EVERYTHING)
+    names = set[str]()
+    for (left, right), operator in zip(pairwise(node.sides), node.operators, strict=True):
+        name, intervals = _solved(left, operator, right)
+        names.add(name)
+        parts = _intersected(parts, intervals)
+    if len(names) != 1:
+        raise _NotARegion
+    return names.pop(), parts
+
+
+def _solved(left: Node, operator: str, right: Node) -> tuple[str, _Parts]:
+    """The solutions of a linear relation in one variable, or of one in its absolute value."""
+    if not (isinstance(left, EXPRESSIONS) and isinstance(right, EXPRESSIONS)):
+        raise _NotARegion
+    left, right = _named(left), _named(right)
+    names = symbols(left) | symbols(right)
+    if len(names) != 1:
+        raise _NotARegion
+    (name,) = names
+    variable = Symbol(name)
+    slope, start = _line(Sum((left, negative(right))), name)
+    end = quotient(negative(start), slope)
+    if isinstance(slope, Number) and slope.value < 0:
+        operator = _FLIPPED.get(operator, operator)
+    point = _end(end, True)
+    match operator:
+        case "<" | "≤":
+            return variable.name, [(_LOWEST, End(point.at, point.value, operator == "≤"))]
+        case ">" | "≥":
+            return variable.name, [(End(point.at, point.value, operator == "≥"), _HIGHEST)]
+        case "=":
+            return variable.name, [(point, point)]
+        case "≠":
+            return variable.name, _complement([(point, point)])
+    raise _NotARegion
+
+
+def _named(node: Node) -> Node:
+    """0 < f(x) < 1 restricts a quantity whose name is f(x)."""
+    match node:
+        case Call(name) if name in UNKNOWN_FUNCTIONS:
+            return Symbol(repr(node))
+        case Sum(terms):
+            return Sum(tuple(map(_named, terms)))
+        case Product(factors):
+            return Product(tuple(map(_named, factors)))
+        case _:
+            return node
+
+
+def _line(difference: Node, name: str) -> tuple[Node, Node]:
+    """slope and start of slope · x + start, where the slope is rational."""
+    form = normal(difference)
+    if len(form.bottom) != 1 or () not in form.bottom:
+        raise _NotARegion
+    slope = form.top.get(((name, 1),))
+    rest = {monomial: c for monomial, c in form.top.items() if monomial != ((name, 1),)}
+    if slope is None or any(atom == name or "[" in atom for monomial in rest for atom, _ in monomial):
+        raise _NotARegion
+    terms = [
+        Product((Number(c), *(_power(atom, exponent) for atom, exponent in monomial))) if monomial else Number(c)
+        for monomial, c in rest.items()
+    ]
+    start = terms[0] if len(terms) == 1 else Sum(tuple(terms)) if terms else Number(0)
+    return Number(slope), start
+
+
+def _power(atom: str, exponent: Rational) -> Node:
+    return Power(Number(int(atom[1:])) if atom[0] == "#" else Symbol(atom), Number(exponent))
+
+
+def _end(node: Node, closed: bool) -> End:
+    if node == INFINITY:
+        return _HIGHEST
+    if isinstance(node, Product) and INFINITY in node.factors and len(node.factors) == 2:
+        return _LOWEST
+    if not isinstance(node, EXPRESSIONS) or symbols(node):
+        raise _NotARegion
+    if isinstance(node, Number):
+        return End(node, float(node.value), closed)
+    value = value_of(node)
+    if hasattr(value, "imag") and value.imag:
+        raise _NotARegion
+    return End(node, float(value.real), closed)
+
+
+def _near(a: float, b: float) -> bool:
+    return a == b or abs(a - b) <= 1e-12 * max(1.0, min(abs(a), abs(b)))
+
+
+def _nonempty(low: End, high: End) -> _Parts:
+    if _near(low.value, high.value):
+        return [(low, high)] if low.closed and high.closed else []
+    return [(low, high)] if low.value < high.value else []
+
+
+def _united(parts: _Parts) -> _Parts:
+    """The union of intervals: sorted, those that touch joined."""
+    total: _Parts = []
+    for low, high in sorted(parts, key=lambda part: (part[0].value, not part[0].closed)):
+        if total:
+            last_low, last_high = total[-1]
+            touches = _near(low.value, last_high.value)
+            if (touches and (low.closed or last_high.closed)) or (not touches and low.value < last_high.value):
+                total[-1] = (last_low, _further(last_high, high))
+                continue
+        total.append((low, high))
+    return total
+
+
+def _further(a: End, b: End) -> End:
+    if _near(a.value, b.value):
+        return a if a.closed else b
+    return a if a.value > b.value else b
+
+
+def _intersected(a: _Parts, b: _Parts) -> _Parts:
+    if len(a) * len(b) > MAX_PARTS**2:
+        raise _NotARegion
+    total: _Parts = []
+    for (low, high), (other_low, other_high) in product(a, b):
+        if _near(low.value, other_low.value):
+            inner_low = low if not low.closed else other_low
+        else:
+            inner_low = max(low, other_low, key=lambda end: end.value)
+        if _near(high.value, other_high.value):
+            inner_high = high if not high.closed else other_high
+        else:
+            inner_high = min(high, other_high, key=lambda end: end.value)
+        total.extend(_nonempty(inner_low, inner_high))
+    return total
+
+
+def _complement(parts: _Parts) -> _Parts:
+    total: _Parts = []
+    low = _LOWEST
+    for part_low, part_high in _united(parts):
+        if part_low.value > float("-inf"):
+            total.extend(_nonempty(low, End(part_low.at, part_low.value, not part_low.closed)))
+        low = End(part_high.at, part_high.value, not part_high.closed)
+    if low.value < float("inf"):
+        total.append((low, _HIGHEST))
+    return total
+
+
+def same_region(a: Region, b: Region, same: Callable[[Node, Node], bool | None]) -> bool | None:
+    """Whether two regions have the same intervals, ends compared by `same`."""
+    if None not in (a.variable, b.variable) and a.variable != b.variable:
+        return False
+    if len(a.intervals) != len(b.intervals):
+        return False
+    verdict: bool | None = True
+    for one, two in zip(a.intervals, b.intervals, strict=True):
+        for end, other in zip(one, two, strict=True):
+            if end.closed != other.closed:
+                return False
+            equal = end.at == other.at or same(end.at, other.at)
+            if equal is False:
+                return False
+            verdict = verdict if equal else None
+    return verdict
