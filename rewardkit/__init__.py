@@ -29,7 +29,7 @@ from rewardkit.accuracy import (
 )
 from rewardkit.combine import Clipped, Combined, Function, Weighted, combine
 from rewardkit.contract import Batch, ColumnError, Outcome, Part, Reward, RewardError, RewardFunction
-from rewardkit.equivalence import Budget, Verdict, compare
+from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_answer
 from rewardkit.keywords import Keywords, keywords
 from rewardkit.length import (
     CosineLength,
@@ -44,6 +44,7 @@ from rewardkit.structure import SoftFormat, StrictFormat, soft_format, strict_fo
 from rewardkit.tag_counts import TagCount, XmlCount, tag_count, xml_count
 
 __all__ = [
+    "Answer",
     "AnswerAccuracy",
     "Batch",
     "BoxedAccuracy",
@@ -76,9 +77,10 @@ __all__ = [
     "boxed_accuracy",
     "choice_accuracy",
     "combine",
-    "compare",
     "cosine_length",
+    "equivalent",
     "exact_match",
+    "extract_answer",
     "keywords",
     "length_band",
     "numeric_accuracy",

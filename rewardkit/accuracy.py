@@ -15,25 +15,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward, Status, judged
-from rewardkit.equivalence import Budget, Verdict, compare_all, last_boxed, reference_answer
-from rewardkit.equivalence.normalise import normal_form
-from rewardkit.equivalence.numbers import Number, last_number, read_number, same_number
+from rewardkit.equivalence import (
+    Answer,
+    Budget,
+    Verdict,
+    boxes,
+    compare_all,
+    extract_answer,
+    last_boxed,
+    reference_answer,
+)
+from rewardkit.equivalence.check import check
+from rewardkit.equivalence.extract import OnConflict
+from rewardkit.equivalence.ladder import exact_tolerance
+from rewardkit.equivalence.reader import read
+from rewardkit.equivalence.written import is_number, last_number
 from rewardkit.sections import final_part, section, tag_body
 
-_STATUS: dict[str, Status] = {"timeout": "timeout", "error": "error", "unparseable": "unparseable_answer"}
+_STATUS: dict[str, Status] = {
+    "timeout": "timeout",
+    "error": "error",
+    "limit": "undecided",
+    "unparseable": "unparseable_answer",
+    "unparseable reference": "unparseable_ground_truth",
+}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BoxedAccuracy(Reward):
     r"""1.0 where the last ``\boxed{...}`` (or ``\fbox{...}``) equals the reference, else 0.0.
 
-    Equality is decided by :func:`rewardkit.equivalence.compare`: same text, exact rational arithmetic, then
-    math-verify in a worker process that is killed when its budget ends. A reference may be bare, in dollars,
-    in a box, or a worked solution that ends in ``#### 42`` (GSM8K); a list of references means any of them.
+    Equality is the policy of docs/equivalence.md, decided by :func:`rewardkit.equivalent`: same text, exact
+    numbers, normal forms, values in high precision, structures member by member; what is left (integrals,
+    limits) goes to sympy in a worker process that is killed when its budget ends. A reference may be bare,
+    in dollars, in a box, or a worked solution that ends in ``#### 42`` (GSM8K); a list of references means
+    any of them.
 
     Source: the accuracy reward of DeepSeek-R1 (arXiv 2501.12948, section 2.2.2). Range {0.0, 1.0}. The empty
     string earns 0.0 (no_answer). To cheat it a model has to guess: only the last box counts, so boxing
@@ -41,11 +60,16 @@ class BoxedAccuracy(Reward):
 
     Attributes:
         answer_key: the column with the reference.
-        budget: seconds of wall time and bytes of memory for one symbolic comparison.
-        on_undecided: the value where the budget ended or the check failed: 0.0, or None for "not scored".
+        tolerance: largest accepted absolute difference of two numbers; ``None`` asks for exact equality.
+        on_conflict: "last": of several boxes in the final part the last counts. "reject": where they hold
+            different answers there is none.
+        budget: seconds of wall time and bytes of memory for one comparison in a worker process.
+        on_undecided: the value where the budget ended, a limit was met or the check failed: 0.0, or None for
+            "not scored".
 
     Raises:
         ColumnError: no reference column, or a reference that is blank.
+        ValueError: a negative tolerance, an unknown `on_conflict`.
 
     Example:
         >>> from rewardkit import boxed_accuracy
@@ -54,13 +78,23 @@ class BoxedAccuracy(Reward):
     """
 
     answer_key: str | None = None
+    tolerance: float | None = None
+    on_conflict: OnConflict = "last"
     budget: Budget = Budget()
     on_undecided: float | None = 0.0
 
+    def __post_init__(self) -> None:
+        exact_tolerance(self.tolerance)
+        _known_conflict(self.on_conflict)
+
     def outcomes(self, batch: Batch) -> list[Outcome]:
-        """Correct, wrong, no_answer, unparseable_answer, timeout or error, with the rung that decided."""
-        answers = [last_boxed(final_part(text)) for text in batch.texts]
-        return _judge(batch, answers, r"no \boxed{} in the final part", self)
+        """Correct, wrong, no_answer, unparseable_answer, undecided, timeout or error, with what decided."""
+        return _judge(batch, [extract_answer(text, on_conflict=self.on_conflict) for text in batch.texts], self)
+
+
+def _known_conflict(on_conflict: str) -> None:
+    if on_conflict not in ("last", "reject"):
+        raise ValueError(f"on_conflict must be 'last' or 'reject', got {on_conflict!r}")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -73,7 +107,8 @@ class AnswerAccuracy(Reward):
 
     Attributes:
         tag: name of the tag.
-        answer_key, budget, on_undecided: as in :class:`BoxedAccuracy`.
+        answer_key, tolerance, on_conflict, budget, on_undecided: as in :class:`BoxedAccuracy`; a conflict is
+            one between several boxes in the tag.
 
     Example:
         >>> from rewardkit import answer_accuracy
@@ -83,50 +118,61 @@ class AnswerAccuracy(Reward):
 
     tag: str = "answer"
     answer_key: str | None = None
+    tolerance: float | None = None
+    on_conflict: OnConflict = "last"
     budget: Budget = Budget()
     on_undecided: float | None = 0.0
 
+    def __post_init__(self) -> None:
+        exact_tolerance(self.tolerance)
+        _known_conflict(self.on_conflict)
+
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """As :meth:`BoxedAccuracy.outcomes`."""
-        bodies = [tag_body(final_part(text), self.tag) for text in batch.texts]
-        answers = [None if body is None else (last_boxed(body) or body).strip() for body in bodies]
-        return _judge(batch, answers, f"no <{self.tag}> in the final part", self)
+        return _judge(batch, [self._answer(text) for text in batch.texts], self)
+
+    def _answer(self, text: str) -> Answer:
+        body = tag_body(final_part(text), self.tag)
+        if body is None:
+            return Answer(None, f"no <{self.tag}> in the final part")
+        if not boxes(body):
+            return Answer(body.strip(), f"the last <{self.tag}>")
+        return extract_answer(body, on_conflict=self.on_conflict)
 
 
-def _judge(
-    batch: Batch, answers: Sequence[str | None], missing: str, reward: BoxedAccuracy | AnswerAccuracy
-) -> list[Outcome]:
+def _judge(batch: Batch, answers: Sequence[Answer], reward: BoxedAccuracy | AnswerAccuracy) -> list[Outcome]:
     """Compare every answer with each of its accepted references; one right is enough."""
     key, truths = batch.ground_truths(reward.answer_key)
     accepted = [_options(truth, key, row) for row, truth in enumerate(truths)]
     pairs = [
-        (row, answer, option) for row, answer in enumerate(answers) if answer is not None for option in accepted[row]
+        (row, answer.text, option)
+        for row, answer in enumerate(answers)
+        if answer.text is not None
+        for option in accepted[row]
     ]
-    verdicts = compare_all([(answer, option) for _, answer, option in pairs], reward.budget)
+    verdicts = compare_all([(answer, option) for _, answer, option in pairs], reward.budget, reward.tolerance)
     by_row: dict[int, list[Verdict]] = {}
     for (row, _, _), verdict in zip(pairs, verdicts, strict=True):
         by_row.setdefault(row, []).append(verdict)
     return [
-        _outcome(answer, truth, by_row.get(row, []), missing, reward.on_undecided)
+        _outcome(answer, truth, by_row.get(row, []), reward.on_undecided)
         for row, (answer, truth) in enumerate(zip(answers, truths, strict=True))
     ]
 
 
-def _outcome(
-    answer: str | None, truth: Any, verdicts: list[Verdict], missing: str, on_undecided: float | None
-) -> Outcome:
+def _outcome(answer: Answer, truth: Any, verdicts: list[Verdict], on_undecided: float | None) -> Outcome:
     if truth is None:
         return Outcome(None, "not_scored", "the row has no ground truth")
-    if answer is None:
-        return Outcome(0.0, "no_answer", missing)
+    if answer.text is None:
+        return Outcome(0.0, "no_answer", answer.why)
     right = next((v for v in verdicts if v.equal), None)
     if right is not None:
         return Outcome(1.0, "correct", f"{right.rung}: {right.detail}")
     undecided = next((v for v in verdicts if v.equal is None), None)
     if undecided is not None:
-        return Outcome(on_undecided, _STATUS[undecided.rung], f"{answer[:200]!r}: {undecided.detail}")
+        return Outcome(on_undecided, _STATUS[undecided.rung], f"{answer.text[:200]!r}: {undecided.detail}")
     verdict = verdicts[0]
-    return Outcome(0.0, _STATUS.get(verdict.rung, "wrong"), f"{answer[:200]!r}: {verdict.detail}")
+    return Outcome(0.0, _STATUS.get(verdict.rung, "wrong"), f"{answer.text[:200]!r}: {verdict.detail}")
 
 
 def _options(truth: Any, key: str, row: int) -> list[str]:
@@ -136,7 +182,7 @@ def _options(truth: Any, key: str, row: int) -> list[str]:
     options = truth if isinstance(truth, (list, tuple)) else [truth]
     answers = [reference_answer(str(option)) for option in options]
     for option, answer in zip(options, answers, strict=True):
-        if not normal_form(answer):
+        if not read(answer).form:
             raise ColumnError(
                 f"ground truth {option!r} in column {key!r}, row {row} holds no answer; "
                 "fill it, drop the row, or set it to None for 'not scored'"
@@ -226,7 +272,7 @@ class ChoiceAccuracy(Reward):
 
 def _bare(option: str) -> str:
     """An option without brackets, stop and case; ``(B)``, ``B.`` and ``\\text{b}`` are all ``b``."""
-    return normal_form(option).strip().rstrip(".):").lstrip("(").strip().casefold()
+    return read(option).form.strip().rstrip(".):").lstrip("(").strip().casefold()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -235,7 +281,7 @@ class NumericAccuracy(Reward):
 
     The number is the last box or the last ``<answer>`` where they hold one, or the last number in them, else
     the last number written in the text: integers, decimals, fractions, percent, thousands separators,
-    scientific notation, exactly as :mod:`rewardkit.equivalence.numbers` reads them.
+    scientific notation, compared as :func:`rewardkit.equivalent` compares them.
 
     Source: the "last number" scoring of GSM8K (arXiv 2110.14168; "flexible extract" in lm-evaluation-harness).
     Range {0.0, 1.0}; the empty string earns 0.0. A model that ends on a number by chance is paid; prefer
@@ -270,31 +316,35 @@ class NumericAccuracy(Reward):
         rows = enumerate(zip(batch.texts, truths, strict=True))
         return [self._outcome(text, _true_numbers(truth, key, row)) for row, (text, truth) in rows]
 
-    def _outcome(self, text: str, truths: list[Number] | None) -> Outcome:
+    def _outcome(self, text: str, truths: list[str] | None) -> Outcome:
         if truths is None:
             return Outcome(None, "not_scored", "the row has no ground truth")
         final = final_part(text)
         marked = last_boxed(final) or tag_body(final, "answer")
-        number = (read_number(marked) or last_number(marked) if marked else None) or last_number(final)
+        number = _number_in(marked) if marked else None
+        if number is None:
+            number = last_number(final)
         if number is None:
             return Outcome(0.0, "no_answer", "no number in the final part")
-        tolerance = Fraction(self.tolerance)
-        right = any(same_number(number, truth, tolerance=tolerance) for truth in truths)
-        return judged(right, str(number.value))
+        tolerance = exact_tolerance(self.tolerance)
+        return judged(any(check(number, truth, tolerance).equal for truth in truths), number[:200])
 
 
-def _true_numbers(truth: Any, key: str, row: int) -> list[Number] | None:
+def _number_in(text: str) -> str | None:
+    """The text where it is a number, else the last number in it."""
+    return text if is_number(text) else last_number(text)
+
+
+def _true_numbers(truth: Any, key: str, row: int) -> list[str] | None:
     if truth is None:
         return None
-    numbers = []
-    for option in _options(truth, key, row):
-        number = read_number(option)
-        if number is None:
+    numbers = _options(truth, key, row)
+    for option in numbers:
+        if not is_number(option):
             raise ColumnError(
                 f"ground truth {option!r} in column {key!r}, row {row} is not a number; "
                 "use boxed_accuracy or exact_match for such rows"
             )
-        numbers.append(number)
     return numbers
 
 

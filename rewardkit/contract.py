@@ -32,6 +32,7 @@ Status = Literal[
     "no_answer",  # nothing to judge in the completion
     "unparseable_answer",  # something was found that cannot be read
     "unparseable_ground_truth",  # the reference cannot be read
+    "undecided",  # no rung of the comparison could tell, or a limit was met
     "timeout",  # the budget of the comparison ended first
     "error",  # the check itself failed; `detail` has the message
     "gated",  # hidden behind a gate that did not open

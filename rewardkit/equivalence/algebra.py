@@ -32,6 +32,7 @@ from rewardkit.equivalence.tree import (
     Symbol,
     simple,
     substitute,
+    symbols,
 )
 
 Rational: TypeAlias = int | Fraction
@@ -88,6 +89,21 @@ def independent(polynomial: Polynomial) -> bool:
             if exponent.denominator != 1 and atom[0] != "#" and atom != "e" and atom != "π":
                 return False
     return True
+
+
+def differ_by_variable(a: Node, b: Node) -> bool:
+    """Whether one side provably depends on a variable that the other does not mention at all."""
+    for one, other in ((a, b), (b, a)):
+        names = symbols(one) - symbols(other)
+        if not names:
+            continue
+        try:
+            form = normal(one)
+        except (Undefined, TooLarge):
+            continue
+        if form.bottom == _ONE and independent(form.top) and names & {atom for m in form.top for atom, _ in m}:
+            return True
+    return False
 
 
 def rational(form: Form) -> Rational | None:
@@ -179,17 +195,12 @@ def _reduced(exponents: dict[str, Rational]) -> tuple[Monomial, Rational]:
             exponents[atom] = exponent - whole
             if exponent == whole:
                 del exponents[atom]
-        elif atom.startswith("abs[") and exponent.denominator == 1 and exponent % 2 == 0 and "[" not in atom[4:]:
-            name = _SQUARES.get(atom)
-            if name is not None:
-                del exponents[atom]
-                exponents[name] = exponents.get(name, 0) + exponent
+        elif atom.startswith("abs[") and exponent.denominator == 1 and exponent % 2 == 0 and atom[4:-1].isalpha():
+            del exponents[atom]  # |x|² = x²
+            exponents[atom[4:-1]] = exponents.get(atom[4:-1], 0) + exponent
     if isinstance(factor, Fraction):
         factor = simple(factor)
     return tuple(sorted(exponents.items())), factor
-
-
-_SQUARES: dict[str, str] = {}
 
 
 def _product(a: Form, b: Form) -> Form:
@@ -284,11 +295,11 @@ def _root_power(base: Polynomial, exponent: Rational) -> Form:
     scale, primitive = _primitive(base)
     if scale < 0 and not odd_root:
         scale, primitive = -scale, {monomial: -c for monomial, c in primitive.items()}
-    atom = _atom(f"({_text(primitive)})[", exponent)
-    whole = int(exponent)
+    name, whole = f"({_text(primitive)})[", int(exponent)
+    root = _atom(name, exponent)
     if whole and len(primitive) <= 3 and whole <= 3:
-        atom = Form(_times(_whole_power(primitive, whole), {((f"({_text(primitive)})[", exponent - whole),): 1}), _ONE)
-    return _product(_constant_root(scale, exponent), atom)
+        root = Form(_times(_whole_power(primitive, whole), {((name, exponent - whole),): 1}), _ONE)
+    return _product(_constant_root(scale, exponent), root)
 
 
 def _atom_root(atom: str, power: Rational, exponent: Rational, odd_root: bool) -> Form:
@@ -300,7 +311,6 @@ def _atom_root(atom: str, power: Rational, exponent: Rational, odd_root: bool) -
     if power.denominator == 1 and power % 2 == 0:
         if "[" in atom:
             return _atom(f"abs[{atom}]", power * exponent)
-        _SQUARES[f"abs[{atom}]"] = atom
         raised, factor = _reduced({f"abs[{atom}]": power * exponent})
         return Form({raised: factor}, _ONE)
     return _atom(atom, power * exponent)
@@ -386,10 +396,10 @@ def _base_power(base: Polynomial, exponent: str, count: Rational) -> Form:
             for number, sign in ((coefficient.numerator, 1), (coefficient.denominator, -1)):
                 for prime, power in _factors(number):
                     exponents[f"{prime}^[{exponent}]"] = sign * power * count
-            for atom, power in monomial:
-                if power.denominator != 1 or (power != 1 and atom not in ("e", "π")):
+            for atom, raised in monomial:
+                if raised.denominator != 1 or (raised != 1 and atom not in ("e", "π")):
                     break
-                exponents[f"{atom}^[{exponent}]"] = power * count
+                exponents[f"{atom}^[{exponent}]"] = raised * count
             else:
                 return Form({tuple(sorted((a, e) for a, e in exponents.items() if e)): 1}, _ONE)
     return _atom(f"({_text(base)})^[{exponent}]", count)
@@ -403,7 +413,7 @@ def _call(node: Call) -> Form:
     if name in ("sum", "prod"):
         return _series(node)
     if name in ("int", "lim"):
-        return _atom(_opaque(node))
+        return _opaque(node)
     forms = [normal(arg) for arg in args]
     if name in ("percent", "degree"):
         unit = Form({(): Fraction(1, 100)}, _ONE) if name == "percent" else normal(_DEGREE)
@@ -428,16 +438,19 @@ def _call(node: Call) -> Form:
 _DEGREE = Product((PI, Power(Number(180), Number(-1))))
 
 
-def _opaque(node: Call) -> str:
-    """A name for what is not taken apart here; equal for equal trees."""
-    return f"{node.name}[{node.args!r}]"
+def _opaque(node: Call) -> Form:
+    """An atom for a series, an integral or a limit: equal where body and bounds are, whatever the index is called."""
+    body, variable, *bounds = node.args
+    if isinstance(variable, Symbol) and bounds:
+        body = substitute(body, variable.name, Symbol("§"))
+    return _atom(f"{node.name}[{';'.join(_key(normal(arg)) for arg in (body, *(bounds or [variable])))}]")
 
 
 def _series(node: Call) -> Form:
     body, variable, low, high = node.args
     first, last = rational(normal(low)), rational(normal(high))
     if first is None or last is None or first.denominator != 1 or last.denominator != 1 or last - first > MAX_SERIES:
-        return _atom(_opaque(node))
+        return _opaque(node)
     assert isinstance(variable, Symbol)
     forms = [normal(substitute(body, variable.name, Number(k))) for k in range(int(first), int(last) + 1)]
     if node.name == "sum":
@@ -585,6 +598,15 @@ def _primitive(polynomial: Polynomial) -> tuple[Rational, Polynomial]:
     return simple(scale), {monomial: simple(Fraction(c) / scale) for monomial, c in polynomial.items()}
 
 
+def form_text(form: Form) -> str:
+    """The normal form for people: ``1/2·π·3^1/2``."""
+    top, bottom = (_text(p).replace("#", "") for p in (form.top, form.bottom))
+    for text in (top, bottom):
+        if len(text) > 1_000:
+            return f"a form of {len(form.top) + len(form.bottom)} terms"
+    return top if form.bottom == _ONE else f"({top}) / ({bottom})"
+
+
 def _key(form: Form) -> str:
     top = _text(form.top)
     return top if form.bottom == _ONE else f"{top}/{_text(form.bottom)}"
@@ -595,7 +617,12 @@ def _text(polynomial: Polynomial) -> str:
     terms = sorted(polynomial.items())
     if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1 and terms[0][0][0][1] == 1:
         return terms[0][0][0][0]
-    return "+".join(f"{c}{''.join(f'·{atom}^{e}' for atom, e in monomial)}" for monomial, c in terms) or "0"
+    return (
+        "+".join(
+            f"{c}{''.join(f'·{atom}' if e == 1 else f'·{atom}^{e}' for atom, e in monomial)}" for monomial, c in terms
+        )
+        or "0"
+    )
 
 
 _RULES: dict[type, Callable[..., Form]] = {

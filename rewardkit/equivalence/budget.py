@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,22 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Request:
+    """An answer, its reference, and the tolerance for numbers."""
+
+    answer: str
+    truth: str
+    tolerance: Fraction | None = None
+
+
+@dataclass(frozen=True)
 class Reply:
     """How a comparison ended: decided, undecidable (``equal`` is None), out of time, or failed."""
 
     equal: bool | None = None
     timeout: bool = False
     error: str = ""
+    detail: str = ""
 
 
 class Worker:
@@ -79,16 +90,16 @@ class Worker:
         if ready is None:
             self.kill()
             raise RuntimeError(
-                "the worker for symbolic comparison did not start; run "
-                f"`{sys.executable} -c 'import math_verify, sympy'` to see why"
+                f"the worker for symbolic comparison did not start; run `{sys.executable} -c 'import sympy'` to see why"
             )
 
-    def compare(self, answer: str, truth: str, seconds: float) -> Reply:
+    def compare(self, request: Request, seconds: float) -> Reply:
         """One comparison; after a timeout or an error of the process the worker is dead."""
         assert self._process.stdin is not None
-        request = json.dumps({"answer": answer, "truth": truth}).encode() + b"\n"
+        tolerance = None if request.tolerance is None else str(request.tolerance)
+        line = json.dumps({"answer": request.answer, "truth": request.truth, "tolerance": tolerance})
         try:
-            self._process.stdin.write(request)
+            self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
             reply = self._receive(seconds)
         except (BrokenPipeError, EOFError):
@@ -97,7 +108,7 @@ class Worker:
         if reply is None:
             self.kill()
             return Reply(timeout=True)
-        return Reply(equal=reply.get("equal"), error=reply.get("error", ""))
+        return Reply(equal=reply.get("equal"), error=reply.get("error", ""), detail=reply.get("detail", ""))
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
         """The next reply, or None when the time is up."""
@@ -145,12 +156,12 @@ class Pool:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(self.size)
 
-    def compare(self, answer: str, truth: str, budget: Budget) -> Reply:
+    def compare(self, request: Request, budget: Budget) -> Reply:
         """One comparison within its budget, on a free worker."""
         with self._slots:
             worker = self._take(budget)
             try:
-                reply = worker.compare(answer, truth, budget.seconds)
+                reply = worker.compare(request, budget.seconds)
             except BaseException:  # an interrupt in mid-request: its late reply must not answer the next
                 worker.kill()
                 raise
@@ -159,12 +170,12 @@ class Pool:
                     self._idle.append((budget, worker))
             return reply
 
-    def compare_all(self, pairs: Sequence[tuple[str, str]], budget: Budget) -> list[Reply]:
-        """Compare (answer, truth) pairs side by side, in order."""
-        if len(pairs) == 1:
-            return [self.compare(pairs[0][0], pairs[0][1], budget)]
+    def compare_all(self, requests: Sequence[Request], budget: Budget) -> list[Reply]:
+        """Compare side by side, in order."""
+        if len(requests) < 2:
+            return [self.compare(request, budget) for request in requests]
         with ThreadPoolExecutor(self.size, thread_name_prefix="rewardkit") as threads:
-            return list(threads.map(lambda pair: self.compare(pair[0], pair[1], budget), pairs))
+            return list(threads.map(lambda request: self.compare(request, budget), requests))
 
     def _take(self, budget: Budget) -> Worker:
         with self._lock:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rewardkit.equivalence.compare import Comparison, same_choice
-from rewardkit.equivalence.reader import Reading, read
-from rewardkit.equivalence.tree import Node
+from rewardkit.equivalence.reader import Reading, as_list, read
+from rewardkit.equivalence.tree import Collection, Node
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,16 @@ class Verdict:
     equal: bool | None
     rung: str
     detail: str = ""
+
+    def __bool__(self) -> bool:
+        return self.equal is True
+
+    @property
+    def why(self) -> str:
+        """The verdict in a sentence."""
+        verb = {True: "equal", False: "different", None: "undecided"}[self.equal]
+        by = {"form": "normal form", "values": "values in high precision"}.get(self.rung, self.rung)
+        return f"{verb} by {by}: {self.detail}"
 
 
 def check(
@@ -40,9 +50,12 @@ def check(
         return Verdict(picked, "choice", f"{answer[:200]!r} and {truth[:200]!r}")
     if a.value is None or t.value is None:
         return _unread(a, t)
+    node, true_node = a.value, t.value
+    if isinstance(node, Collection) != isinstance(true_node, Collection):  # 70,110 may be two numbers
+        node, true_node = (as_list(text) or n for text, n in ((answer, node), (truth, true_node)))
     comparison = Comparison(tolerance, beyond)
     try:
-        equal = comparison.same(a.value, t.value)
+        equal = comparison.same(node, true_node)
     except RecursionError:
         return Verdict(None, "limit", "nested too deeply")
     detail = comparison.undecided if equal is None else f"{a.form[:200]} {'=' if equal else '≠'} {t.form[:200]}"
@@ -57,4 +70,4 @@ def _unread(a: Reading, t: Reading) -> Verdict:
         return Verdict(True, "words", a.form[:200])
     if a.value is None:
         return Verdict(False, "unparseable", f"{a.form[:200]!r}: {a.problem}")
-    return Verdict(False, "text", f"the reference {t.form[:200]!r} is only equal to itself: {t.problem}")
+    return Verdict(False, "unparseable reference", f"{t.form[:200]!r} is only equal to itself: {t.problem}")

@@ -36,29 +36,12 @@ FUNCTIONS = {
     "Gamma": "gamma", "zeta": "zeta",
 }  # fmt: skip
 _ACCENTS = frozenset(
-    [
-        "overline",
-        "bar",
-        "vec",
-        "hat",
-        "tilde",
-        "dot",
-        "ddot",
-        "widehat",
-        "widetilde",
-        "overrightarrow",
-        "overleftarrow",
-        "underline",
-        "mathcal",
-        "mathscr",
-        "mathfrak",
-        "overarc",
-        "wideparen",
-    ]
+    (
+        "overline bar vec hat tilde dot ddot widehat widetilde overrightarrow overleftarrow underline mathcal mathscr "
+        "mathfrak overarc wideparen"
+    ).split()
 )
-_TRANSPARENT = frozenset(
-    ["boxed", "fbox", "ensuremath", "mathop", "mathrm", "text", "mathbf", "operatorname", "textbf", "boldsymbol"]
-)
+_TRANSPARENT = frozenset(("boxed fbox ensuremath mathop mathrm text mathbf operatorname textbf boldsymbol").split())
 _MATRICES = frozenset(("pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array"))
 
 
@@ -184,7 +167,8 @@ def _series(name: str) -> Callable[[Parser], Node]:
 def _integral(p: Parser) -> Node:
     bounds: dict[str, Node] = {}
     while p.is_operator("_", "^"):
-        bounds[p.take().text] = p.scripted()
+        mark = p.take().text
+        bounds[mark] = p.scripted()
     p.integrals += 1
     body = p.expression()
     p.integrals -= 1

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-from rewardkit.equivalence.algebra import Form, TooLarge, Undefined, normal, rational, same_form
+from rewardkit.equivalence.algebra import Form, TooLarge, Undefined, differ_by_variable, normal, same_form
 from rewardkit.equivalence.numeric import Opaque, same_value, value_of
 from rewardkit.equivalence.reader import Reading, choice
 from rewardkit.equivalence.regions import region, same_region
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
-    INFINITY,
     MINUS_ONE,
     ONE,
     PI,
@@ -207,7 +206,7 @@ class Comparison:
         return self._inequalities(a, t)
 
     def _defined(self, relation: Relation) -> tuple[Node, Node] | None:
-        """name and value of ``x = 5``, ``f(x) = 2x``, ``x \\in [0, 1]``, ``2 + 3 = 5``, ``x = \\sqrt{2} \\approx 1.41``."""
+        r"""Name and value of ``x = 5``, ``f(x) = 2x``, ``x \in [0, 1]``, ``2 + 3 = 5``, ``x = \sqrt2 \approx 1.41``."""
         sides, operators = relation.sides, relation.operators
         if operators == ("∈",):
             return (sides[0], sides[1]) if _is_name(sides[0]) else None
@@ -278,7 +277,7 @@ class Comparison:
         try:
             if not same_value(ratio, moved):
                 return False
-            return not positive or value_of(moved) > 0
+            return not positive or bool(value_of(moved) > 0)
         except (Undefined, TooLarge, Opaque, TypeError):
             return False
 
@@ -314,7 +313,7 @@ class Comparison:
         if isinstance(a, Number) and isinstance(t, Number):
             self.rung = "number" if self.rung == "structure" else self.rung
             if self._tolerance is not None:
-                return abs(a.value - t.value) <= self._tolerance
+                return abs(Fraction(a.value) - t.value) <= self._tolerance
             return a.value == t.value
         verdict = self._decided(a, t)
         if verdict is False and (_plain_log(a) or _plain_log(t)):  # \log without a base: ten, else e
@@ -336,16 +335,16 @@ class Comparison:
             return verdict
         except Undefined:
             return False
-        except TooLarge as error:
+        except (TooLarge, Opaque) as error:
+            if differ_by_variable(a, t):
+                return False
             self.undecided = str(error)
-            self.rung = "limit"
-            return None
-        except Opaque as error:
-            self.rung = "symbolic"
+            if isinstance(error, TooLarge):
+                return None
             if self._beyond is not None:
+                self.rung = "symbolic"
                 return self._beyond(a, t)
             self.needs_symbolic = True
-            self.undecided = f"{error} needs the symbolic rung"
             return None
 
 
@@ -560,6 +559,3 @@ def _natural(node: Node) -> Node:
             return Power(_natural(base), _natural(exponent))
         case _:
             return node
-
-
-_ = (INFINITY, rational)

@@ -1,100 +1,131 @@
-r"""Is this answer the reference answer? A ladder of checks, cheapest first, each exact about what it claims.
+r"""Is this answer the reference answer? A ladder of rungs, cheapest first, each exact about what it claims.
 
-1. text: the same normal form (:mod:`.normalise`);
-2. words: both are plain language; then they are equal when they read the same in lower case, else not;
-3. number: both are rational numbers (:mod:`.numbers`); then exact arithmetic decides;
-4. symbolic: math-verify in a worker that is killed when its budget ends (:mod:`.budget`).
+==============  ===================================================================================
+text            the same tokens, once layout is taken away
+words, choice   plain language without regard to case; the letter of a multiple-choice answer
+number          exact rational arithmetic
+form            normal forms over the rationals: equal is proved, and different mostly too
+values          agreement in high precision, at several points where there are variables
+structure       tuples, sets, intervals, matrices, relations: member by member, by the rungs above
+symbolic        sympy in a worker process that is killed when its budget ends, for integrals and the like
+==============  ===================================================================================
 
-    >>> compare(r"\frac{2}{4}", "0.5")
-    Verdict(equal=True, rung='number', detail='1/2 = 1/2')
+    >>> compare(r"\frac{2}{4}", "0.5").equal, compare(r"\frac{12}{\sqrt3}", r"4\sqrt{3}").rung
+    (True, 'form')
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
-from rewardkit.equivalence.budget import POOL, Budget, Reply
-from rewardkit.equivalence.normalise import MAX_CHARS, is_words, normal_form
-from rewardkit.equivalence.numbers import Number, read_number, same_number
+from rewardkit.equivalence.budget import POOL, Budget, Reply, Request
+from rewardkit.equivalence.check import Verdict, check
+from rewardkit.equivalence.describe import described
 
-MAX_SYMBOLIC_CHARS = 1_000
-"""A longer answer is not given to the symbolic rung; the longest golds of MATH are a third of it."""
-
-Rung = Literal["text", "words", "number", "symbolic", "limit", "timeout", "error", "unparseable"]
+_REMEMBERED_CHARS = 200
+"""Verdicts about longer texts are not remembered: the memory is bounded by 4,096 · 400 characters."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether answer and reference are equal (``None``: could not be decided), by which rung, and why."""
-
-    equal: bool | None
-    rung: Rung
-    detail: str = ""
-
-
-def compare(answer: str, truth: str, budget: Budget | None = None) -> Verdict:
+def compare(answer: str, truth: str, budget: Budget | None = None, tolerance: float | None = None) -> Verdict:
     """Compare one answer with one reference; see :func:`compare_all`."""
-    return compare_all([(answer, truth)], budget)[0]
+    return compare_all([(answer, truth)], budget, tolerance)[0]
 
 
-def compare_all(pairs: Sequence[tuple[str, str]], budget: Budget | None = None) -> list[Verdict]:
+def equivalent(answer: str, truth: str, *, tolerance: float | None = None, budget: Budget | None = None) -> Verdict:
+    r"""Whether two answers are the same under the policy of docs/equivalence.md, and why.
+
+    Args:
+        answer: what was answered, LaTeX or plain, without the box around it.
+        truth: the reference; the policy is symmetric but for units, percent signs and names, which the
+            answer may carry where the reference does not, and the other way round.
+        tolerance: the largest accepted absolute difference of two numbers; ``None`` asks for exact equality.
+        budget: seconds and memory of the symbolic rung.
+
+    Returns:
+        A verdict: true where they are equal; ``.equal`` is None where that could not be decided; ``.why``
+        says it in a sentence.
+
+    Raises:
+        ValueError: a tolerance that is negative or not finite.
+
+    Example:
+        >>> from rewardkit import equivalent
+        >>> bool(equivalent(r"\frac{\sqrt{2}}{2}", r"1/\sqrt2")), bool(equivalent("0.333", "1/3"))
+        (True, False)
+        >>> print(equivalent(r"2\pi", r"\pi + \pi").why)
+        equal by normal form: 2·π and 2·π
+    """
+    return described(answer, truth, compare(answer, truth, budget, tolerance))
+
+
+def compare_all(
+    pairs: Sequence[tuple[str, str]], budget: Budget | None = None, tolerance: float | None = None
+) -> list[Verdict]:
     """Compare (answer, reference) pairs; only those that need it go, side by side, to the symbolic rung.
 
     Args:
         pairs: texts as extracted: no box around them, LaTeX or plain.
         budget: seconds and memory of one symbolic comparison.
+        tolerance: the largest accepted absolute difference of two numbers; ``None``: exact.
 
     Returns:
         One verdict per pair, in order. Equal pairs are compared once.
     """
-    budget = budget or Budget()
-    verdicts = {pair: _exact(*pair) for pair in dict.fromkeys(pairs)}
-    pending = [pair for pair, verdict in verdicts.items() if verdict is None]
+    exact = exact_tolerance(tolerance)
+    verdicts = {pair: _checked(*pair, exact) for pair in dict.fromkeys(pairs)}
+    pending = [pair for pair, verdict in verdicts.items() if verdict.rung == "symbolic" and verdict.equal is None]
+    if pending:
+        _decide(pending, verdicts, budget or Budget(), exact)
+    return [verdicts[pair] for pair in pairs]
+
+
+def exact_tolerance(tolerance: float | None) -> Fraction | None:
+    """The tolerance as a fraction.
+
+    Raises:
+        ValueError: negative or not finite.
+    """
+    if tolerance is None:
+        return None
+    if not 0 <= tolerance < float("inf"):
+        raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance}; None asks for exact equality")
+    return Fraction(tolerance)
+
+
+def _checked(answer: str, truth: str, tolerance: Fraction | None) -> Verdict:
+    if max(len(answer), len(truth)) > _REMEMBERED_CHARS:
+        return check(answer, truth, tolerance)
+    return _remembered(answer, truth, tolerance)
+
+
+_remembered = lru_cache(maxsize=4_096)(check)
+_Key = tuple[tuple[str, str], Budget, Fraction | None]
+_DECIDED: dict[_Key, Verdict] = {}
+_DECIDED_AT_MOST = 4_096
+_DECIDING = threading.Lock()
+
+
+def _decide(
+    pending: Sequence[tuple[str, str]],
+    verdicts: dict[tuple[str, str], Verdict],
+    budget: Budget,
+    tolerance: Fraction | None,
+) -> None:
+    """Fill in the verdicts of the symbolic rung; decided ones are kept, oldest out first."""
     for pair in pending:
-        verdicts[pair] = _REMEMBERED.get((pair, budget))
-    unknown = [pair for pair in pending if verdicts[pair] is None]
-    if unknown:
-        normal = [(normal_form(answer), normal_form(truth)) for answer, truth in unknown]
-        for pair, reply in zip(unknown, POOL.compare_all(normal, budget), strict=True):
-            verdicts[pair] = _remember((pair, budget), _verdict(reply))
-    return [verdict for pair in pairs if (verdict := verdicts[pair]) is not None]
-
-
-def _exact(answer: str, truth: str) -> Verdict | None:
-    """The rungs that need no symbolic work; ``None`` where they do not decide."""
-    if max(len(answer), len(truth)) > MAX_CHARS:  # too large to be remembered
-        return _exact_verdict(answer, truth)
-    return _remembered_exact(answer, truth)
-
-
-@lru_cache(maxsize=4_096)
-def _remembered_exact(answer: str, truth: str) -> Verdict | None:
-    return _exact_verdict(answer, truth)
-
-
-def _exact_verdict(answer: str, truth: str) -> Verdict | None:
-    a, t = normal_form(answer), normal_form(truth)
-    if a == t and a:
-        return Verdict(True, "text", a[:200])
-    if not a:
-        return Verdict(False, "text", "the answer is empty")
-    if is_words(a) and is_words(t):
-        return Verdict(a.casefold() == t.casefold(), "words", f"{a[:200]!r} and {t[:200]!r}")
-    number, true_number = read_number(answer), read_number(truth)
-    if number is not None and true_number is not None:
-        same = same_number(number, true_number)
-        return Verdict(same, "number", f"{_show(number)} {'=' if same else '≠'} {_show(true_number)}")
-    if max(len(a), len(t)) > MAX_SYMBOLIC_CHARS:
-        return Verdict(False, "limit", f"longer than {MAX_SYMBOLIC_CHARS} characters and not the same text")
-    return None
-
-
-def _show(number: Number) -> str:
-    return f"{number.value}{'%' if number.percent else ''}{f' {number.unit}' if number.unit else ''}"
+        verdicts[pair] = _DECIDED.get((pair, budget, tolerance), verdicts[pair])
+    unknown = [pair for pair in pending if verdicts[pair].equal is None]
+    requests = [Request(answer, truth, tolerance) for answer, truth in unknown]
+    for pair, reply in zip(unknown, POOL.compare_all(requests, budget), strict=True):
+        verdict = verdicts[pair] = _verdict(reply)
+        if verdict.equal is not None and max(map(len, pair)) <= _REMEMBERED_CHARS:
+            with _DECIDING:
+                if len(_DECIDED) >= _DECIDED_AT_MOST:
+                    _DECIDED.pop(next(iter(_DECIDED)))
+                _DECIDED[pair, budget, tolerance] = verdict
 
 
 def _verdict(reply: Reply) -> Verdict:
@@ -103,20 +134,5 @@ def _verdict(reply: Reply) -> Verdict:
     if reply.error:
         return Verdict(None, "error", reply.error)
     if reply.equal is None:
-        return Verdict(False, "unparseable", "not the same text, and one side is not an expression")
-    return Verdict(reply.equal, "symbolic", "by math-verify")
-
-
-_REMEMBERED: dict[tuple[tuple[str, str], Budget], Verdict] = {}
-_REMEMBER_AT_MOST = 16_384
-_REMEMBERING = threading.Lock()
-
-
-def _remember(key: tuple[tuple[str, str], Budget], verdict: Verdict) -> Verdict:
-    """Keep decided verdicts, oldest out first: a group of completions often repeats an answer."""
-    if verdict.equal is not None:
-        with _REMEMBERING:
-            if len(_REMEMBERED) >= _REMEMBER_AT_MOST:
-                _REMEMBERED.pop(next(iter(_REMEMBERED)))
-            _REMEMBERED[key] = verdict
-    return verdict
+        return Verdict(None, "limit", reply.detail or "sympy could not tell")
+    return Verdict(reply.equal, "symbolic", reply.detail)

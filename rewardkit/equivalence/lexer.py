@@ -38,41 +38,10 @@ _OPERATORS = {
     "ldots": "…", "dots": "…", "cdots": "…", "dotsc": "…", "equiv": "≡", "propto": "∝", "over": "over",
     "lparen": "(", "rparen": ")", "euro": "€", "pounds": "£", "yen": "¥", "textdollar": "\\$", "notin": "∉",
 }  # fmt: skip
-_GREEK = [
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "xi",
-    "rho",
-    "sigma",
-    "tau",
-    "upsilon",
-    "phi",
-    "chi",
-    "psi",
-    "omega",
-    "Gamma",
-    "Delta",
-    "Theta",
-    "Lambda",
-    "Xi",
-    "Pi",
-    "Sigma",
-    "Upsilon",
-    "Phi",
-    "Psi",
-    "Omega",
-]
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+).split()
 _SYMBOLS = {
     **{name: name for name in _GREEK}, "varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho",
     "varsigma": "sigma", "varpi": "π", "pi": "π", "infty": "∞", "infin": "∞", "emptyset": "∅", "varnothing": "∅",
@@ -80,52 +49,11 @@ _SYMBOLS = {
     "triangle": "triangle", "angle": "angle", "star": "star", "dagger": "dagger", "perp": "perp", "R": "ℝ", "Z": "ℤ",
 }  # fmt: skip
 _LAYOUT = frozenset(
-    [
-        "left",
-        "right",
-        "big",
-        "Big",
-        "bigg",
-        "Bigg",
-        "bigl",
-        "bigr",
-        "Bigl",
-        "Bigr",
-        "biggl",
-        "biggr",
-        "Biggl",
-        "Biggr",
-        "middle",
-        "displaystyle",
-        "textstyle",
-        "limits",
-        "nolimits",
-        "scriptstyle",
-        "quad",
-        "qquad",
-        "thinspace",
-        "negthinspace",
-        "nonumber",
-        "rm",
-        "bf",
-        "it",
-        "sf",
-        "tt",
-        "mathstrut",
-        "hfill",
-        "hline",
-        "allowbreak",
-        "nobreak",
-        "medspace",
-        "thickspace",
-        "enspace",
-        "relax",
-        "strut",
-        "smallskip",
-        "bigskip",
-        "medskip",
-        "protect",
-    ]
+    (
+        "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr middle displaystyle textstyle "
+        "limits nolimits scriptstyle quad qquad thinspace negthinspace nonumber rm bf it sf tt mathstrut hfill hline "
+        "allowbreak nobreak medspace thickspace enspace relax strut smallskip bigskip medskip protect"
+    ).split()
 )
 _FRACTIONS = {"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
               "dbinom": "binom", "tbinom": "binom", "choose": "choose"}  # fmt: skip

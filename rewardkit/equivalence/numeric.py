@@ -8,6 +8,7 @@ Every operation is bounded before it is done.
 
 from __future__ import annotations
 
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rewardkit.equivalence.algebra import MAX_SERIES, TooLarge, Undefined
 from rewardkit.equivalence.tree import (
+    INFINITY,
     UNKNOWN_FUNCTIONS,
     Call,
     E,
@@ -42,6 +44,10 @@ class Opaque(ArithmeticError):
     """The expression holds something that this module does not evaluate, e.g. an integral."""
 
 
+class _NotWhole(Undefined):
+    """A series whose bounds are no integers at this point."""
+
+
 def same_value(a: Node, b: Node) -> bool | None:
     """Whether two expressions agree; ``None`` where too few points count.
 
@@ -57,7 +63,7 @@ def same_value(a: Node, b: Node) -> bool | None:
     real = list(_agreements(a, b, _real_points(names)))
     if real and not real[-1][0]:
         return False
-    if len(real) < _NEEDED:
+    if len(real) < _NEEDED:  # a series up to n, (-1)^n
         real += list(_agreements(a, b, _whole_points(names)))
         if real and not real[-1][0]:
             return False
@@ -99,7 +105,7 @@ def _real_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
         (0.3, 2.7, "+"), (0.3, 2.7, "+"), (0.3, 2.7, "-"), (0.1, 0.9, "±"), (0.3, 2.7, "∓"), (3, 9, "+"),
         (0.1, 0.9, "+"), (0.05, 0.5, "-"), (0.05, 0.5, "+"), (0.3, 1.9, "±"),
     ):  # fmt: skip
-        point = {}
+        point: dict[str, tuple[int, int]] = {}
         for index, name in enumerate(names):
             share = zlib.crc32(f"{name} {low} {high} {signs} {len(point)}".encode()) / 2**32
             size = int((low + (high - low) * share) * 2**40) | 1
@@ -109,7 +115,7 @@ def _real_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
 
 
 def _whole_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
-    for shift in range(5):
+    for shift in range(8):
         yield {name: (2 + shift + 3 * index + shift * index, 0) for index, name in enumerate(names)}
 
 
@@ -250,7 +256,7 @@ class _Evaluation:
         if name in ("sum", "prod"):
             return self._series(node)
         if name in ("int", "lim"):
-            raise Opaque(name)
+            raise Opaque({"int": "an integral", "lim": "a limit"}[name])
         args = [self.value(arg) for arg in node.args]
         if name in UNKNOWN_FUNCTIONS:  # any function: one that has no relation to others
             seed = zlib.crc32(name.encode()) % 97 + 1
@@ -267,10 +273,16 @@ class _Evaluation:
 
     def _series(self, node: Call) -> Any:
         body, variable, low, high = node.args
+        if INFINITY in (low, high):
+            raise Opaque(f"an infinite {node.name}")
+        assert isinstance(variable, Symbol)
+        if any(re.search(rf"_.*\b{re.escape(variable.name)}\b", name) for name in symbols(body)):
+            raise TooLarge(f"a {node.name} of indexed terms")
         first, last = self.value(low), self.value(high)
-        whole = all(self.context.isint(bound) for bound in (first, last))
-        if not whole or last - first > MAX_SERIES or not isinstance(variable, Symbol):
-            raise Opaque(node.name)
+        if not all(self.context.isint(bound) for bound in (first, last)):
+            raise _NotWhole(node.name)
+        if last - first > MAX_SERIES:
+            raise Opaque(f"a {node.name} of more than {MAX_SERIES} terms")
         before = self._values.get(variable.name)
         total = self.context.mpf(0 if node.name == "sum" else 1)
         for k in range(int(first), int(last) + 1):
@@ -279,6 +291,8 @@ class _Evaluation:
             total = total + term if node.name == "sum" else total * term
         if before is not None:
             self._values[variable.name] = before
+        else:
+            self._values.pop(variable.name, None)
         return total
 
     _RULES: Mapping[type, Callable[..., Any]] = {

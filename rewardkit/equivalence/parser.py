@@ -159,9 +159,7 @@ class Parser:
         if kind == "text":
             if text in FUNCTIONS:
                 return True
-            if len(text) > 1 or (isinstance(before, Number) and is_unit(text)) or self.integrals:
-                return False
-            return True
+            return not (len(text) > 1 or (isinstance(before, Number) and is_unit(text)) or self.integrals)
         if kind == "op":
             return text in ("(", "[", "{", "\\{", "⌊", "⌈") or (text == "|" and not self.bars)
         return kind == "begin" or (kind == "cmd" and text not in ("over", "choose", "mod", "pmod", "bmod"))

@@ -33,7 +33,7 @@ from rewardkit.equivalence.tree import (
     Words,
     simple,
 )
-from rewardkit.equivalence.units import CURRENCIES, SCALES, combine_units, is_unit, power_unit, read_unit
+from rewardkit.equivalence.units import CURRENCIES, SCALES, combine_units, power_unit, read_unit
 
 _RELATIONS = ("=", "<", ">", "≤", "≥", "≠", "≈", "∈")
 _SET_OPERATORS = ("∪", "∩", "∖")
@@ -56,10 +56,12 @@ class Reading:
 
 
 def read(text: str) -> Reading:
-    """What a text says; read once and remembered where it is short."""
-    if len(text) > MAX_CHARS:
-        return Reading(text.strip(), None, f"longer than {MAX_CHARS} characters")
-    return _remembered(text) if len(text) <= 1_000 else _read(text)
+    """What a text says. Read once and remembered, in memories whose size is bounded."""
+    if len(text) <= 200:
+        return _short(text)
+    if len(text) <= MAX_CHARS:
+        return _long(text) if len(text) <= 2_000 else _read(text)
+    return Reading(text.strip(), None, f"longer than {MAX_CHARS} characters")
 
 
 def _read(text: str) -> Reading:
@@ -93,10 +95,21 @@ def _read(text: str) -> Reading:
         return Reading(form, labelled, "" if labelled else str(problem))
 
 
-_remembered = lru_cache(maxsize=8_192)(_read)
+_short = lru_cache(maxsize=4_096)(_read)
+_long = lru_cache(maxsize=128)(_read)
 
 
 _SEPARATORS = str.maketrans("", "", " ,{}\\!;:~\t\n")
+
+
+def as_list(text: str) -> Node | None:
+    """The list that a number with plain commas may be: 70,110."""
+    if not _COMMAS.fullmatch(text):
+        return None
+    return Collection(tuple(Number(int(part)) for part in text.split(",")))
+
+
+_COMMAS = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,9}", re.ASCII)
 
 
 def canonical(tokens: list[Token]) -> str:
@@ -253,7 +266,8 @@ class Reader(Parser):
     def _quantity(self) -> Node:
         money, self.money = self.money, None
         value = self.expression()
-        unit, self.money = self.money, money
+        unit: Unit | None = self.money
+        self.money = money
         if not isinstance(value, EXPRESSIONS):
             if unit is not None:
                 raise NotMath("a currency sign at something that is no number")
@@ -363,8 +377,3 @@ class Reader(Parser):
         self.builder = builder
         self.expect("\\}")
         return Collection(tuple(items), braces=True)
-
-
-def unit_words(text: str) -> bool:
-    """Whether a text is the name of a unit."""
-    return is_unit(text.strip())

@@ -1,8 +1,9 @@
 r"""Sets of real numbers as intervals with exact ends: unions, intersections, inequalities, conditions.
 
 >>> from rewardkit.equivalence.reader import read
->>> region(read(r"x \ge 3 \text{ or } x < 1").value).intervals == region(read(r"(-\infty,1)\cup[3,\infty)").value).intervals
-True
+>>> one, two = (region(read(text).value) for text in (r"x \ge 3 \text{ or } x < 1", r"(-\infty,1)\cup[3,\infty)"))
+>>> one.variable, one.intervals == two.intervals
+('x', True)
 """
 
 from __future__ import annotations

@@ -1,71 +1,142 @@
-"""The last rung: two LaTeX expressions compared by math-verify, called only inside a killable worker.
+"""The last rung: what the other rungs hold no rule for (integrals, limits, unbounded sums), decided by sympy.
 
-Source of the comparison: Math-Verify (Hugging Face), with its LaTeX reader alone; its reader of plain
-expressions goes through ``parse_expr``, which evaluates text, and is never used. Two of its liberties are
-taken back: it lowers the case of symbols (R^2 - r^2 would be 0) and rounds constants to six decimals.
+Called only inside a worker process with limits. Expressions are built node by node from our own trees; no
+text reaches sympy except as the name of a symbol.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache, partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rewardkit.equivalence.tree import Call, Node, Number, Power, Product, Sum, Symbol
+
 DIGITS = 50
-"""Constants that are not rational are equal when they agree to this many digits."""
+_AGREE = 35
+"""Constants that sympy cannot prove equal are equal when they agree to this many digits of :data:`DIGITS`."""
 
 
-def symbolic_equal(answer: str, truth: str) -> bool | None:
-    """Whether two LaTeX expressions are equal; ``None`` where one cannot be parsed."""
-    if not (_balanced(answer) and _balanced(truth)):  # the text could close our box and open others
+def symbolic_equal(a: Node, b: Node) -> bool | None:
+    """Whether two expressions are equal; ``None`` where sympy cannot tell."""
+    import sympy
+
+    one, two = _built(a).doit(), _built(b).doit()
+    difference = one - two
+    if difference == 0:
+        return True
+    if not (one.is_finite is not False and two.is_finite is not False):
+        return bool(one == two)
+    if not difference.free_symbols:
+        return _same_constant(difference, one, two)
+    difference = sympy.simplify(difference)
+    if difference == 0:
+        return True
+    points = ({s: sympy.Rational(3 + 4 * k + 5 * n, 7) for k, s in enumerate(_names(difference))} for n in range(3))
+    for point in points:
+        values = [side.subs(point) for side in (difference, one, two)]
+        same = _same_constant(*values)
+        if same is not True:
+            return same
+    return None  # agreement at points is no proof, and no other rung takes it up from here
+
+
+def _same_constant(difference: Any, one: Any, two: Any) -> bool | None:
+    gap, scale = abs(difference.evalf(DIGITS)), abs(one.evalf(DIGITS)) + abs(two.evalf(DIGITS))
+    if not (gap.is_number and scale.is_number and gap.is_finite and scale.is_finite):
         return None
-    parse, verify = _math_verify()
-    sides = [parse(rf"\boxed{{{text}}}") for text in (truth, answer)]
-    if not all(sides):
-        return None
-    same = _same_constant(sides[0][0], sides[1][0])
-    return bool(verify(sides[0], sides[1])) if same is None else same
+    return bool(gap <= scale * 10**-_AGREE)
 
 
-@lru_cache(maxsize=1)
-def _math_verify() -> tuple[Any, Any]:
-    """Its parser and its comparison, without their limits in time, which are signals."""
-    import math_verify
-    from latex2sympy2_extended.latex2sympy2 import ConversionConfig
-
-    keep_case = ConversionConfig(lowercase_symbols=False)
-    parser = math_verify.parser
-    parser.latex2sympy = partial(parser.latex2sympy, conversion_config=keep_case)
-    reader = [math_verify.LatexExtractionConfig(boxed_match_priority=0)]
-    parse = partial(parser.parse, extraction_config=reader, fallback_mode="no_fallback", parsing_timeout=None)
-    return parse, partial(math_verify.verify, timeout_seconds=None, raise_on_error=True)
+def _names(expression: Any) -> list[Any]:
+    return sorted(expression.free_symbols, key=str)
 
 
-def _same_constant(truth: Any, answer: Any) -> bool | None:
-    """Whether two numbers are the same, exactly or to :data:`DIGITS` digits; ``None`` if one is no number."""
-    from sympy import Expr
-
-    if not all(isinstance(side, Expr) and not side.free_symbols for side in (truth, answer)):
-        return None
-    t, a = truth.doit(), answer.doit()
-    if not (t.is_number and a.is_number and t.is_finite and a.is_finite):
-        return None
-    if t.is_Rational and a.is_Rational:
-        return bool(t == a)
-    difference, scale = abs((t - a).evalf(DIGITS)), abs(t.evalf(DIGITS))
-    return bool(difference <= scale * 10 ** (10 - DIGITS))
+def _built(node: Node) -> Any:
+    return _BUILDERS[type(node)](node)
 
 
-def _balanced(text: str) -> bool:
-    depth = 0
-    for brace in re.findall(r"\\.|[{}]", text):
-        depth += {"{": 1, "}": -1}.get(brace, 0)
-        if depth < 0:
-            return False
-    return depth == 0
+def _symbol(node: Symbol) -> Any:
+    import sympy
+
+    constants = {"π": sympy.pi, "e": sympy.E, "i": sympy.I, "∞": sympy.oo}
+    return constants.get(node.name) or sympy.Symbol(node.name, real=True)
+
+
+def _number(node: Number) -> Any:
+    import sympy
+
+    return sympy.Rational(node.value.numerator, node.value.denominator)
+
+
+def _sum(node: Sum) -> Any:
+    import sympy
+
+    return sympy.Add(*map(_built, node.terms))
+
+
+def _product(node: Product) -> Any:
+    import sympy
+
+    return sympy.Mul(*map(_built, node.factors))
+
+
+def _power(node: Power) -> Any:
+    import sympy
+
+    base, exponent = _built(node.base), _built(node.exponent)
+    if exponent.is_Rational and exponent.q > 1 and exponent.q % 2:  # the real root
+        return sympy.real_root(base, exponent.q) ** exponent.p
+    return sympy.Pow(base, exponent)
+
+
+def _call(node: Call) -> Any:
+    import sympy
+
+    args = [_built(arg) for arg in node.args]
+    if node.name in ("sum", "prod"):
+        body, variable, low, high = args
+        return (sympy.Sum if node.name == "sum" else sympy.Product)(body, (variable, low, high))
+    if node.name == "int":
+        return sympy.Integral(args[0], args[1] if len(args) == 2 else tuple(args[1:]))
+    if node.name == "lim":
+        return sympy.Limit(*args)
+    name = _NAMES.get(node.name, node.name)
+    function: Any = getattr(sympy, name) if node.name in _KNOWN else sympy.Function(node.name)
+    if name == "log" and node.name != "ln":
+        return sympy.log(args[0]) / sympy.log(args[1] if len(args) == 2 else 10)
+    if node.name == "percent":
+        return args[0] / 100
+    if node.name == "degree":
+        return args[0] * sympy.pi / 180
+    return function(*args)
+
+
+_NAMES = {
+    "ln": "log", "lg": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "abs": "Abs",
+    "arcsec": "asec", "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "binom": "binomial",
+    "ceil": "ceiling", "max": "Max", "min": "Min", "sgn": "sign", "Re": "re", "Im": "im",
+}  # fmt: skip
+_KNOWN = frozenset(_NAMES) | frozenset(
+    "sin cos tan cot sec csc sinh cosh tanh coth log factorial factorial2 gamma zeta erf floor gcd lcm arg".split()
+)
+_BUILDERS: Mapping[type, Callable[..., Any]] = {
+    Number: _number,
+    Symbol: _symbol,
+    Sum: _sum,
+    Product: _product,
+    Power: _power,
+    Call: _call,
+}
 
 
 def warm_up() -> None:
-    """Load sympy and the grammar, so that the first real comparison is inside its budget."""
-    for answer, truth in ((r"\sqrt{8}", r"2\sqrt{2}"), ("(1, 2]", "[1, 2]"), ("x + 1", "1 + x")):
-        symbolic_equal(answer, truth)
+    """Load what comparisons need, so that the first real one is inside its budget."""
+    x = Symbol("x")
+    square = Power(x, Number(2))
+    for node in (
+        Call("int", (square, x, Number(0), Number(1))),
+        Call("int", (Call("sin", (x,)), x)),
+        Call("sum", (square, x, Number(1), Symbol("n"))),
+        Call("lim", (Product((Call("sin", (x,)), Power(x, Number(-1)))), x, Number(0))),
+    ):
+        symbolic_equal(node, x)

@@ -23,7 +23,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A variable by its name (``x``, ``a_n``, ``\\alpha``), or a constant: ``\\pi``, ``e``, ``i``, ``\\infty``, ``±``."""
+    """A variable by its name (``x``, ``a_n``, ``alpha``), or a constant: ``π``, ``e``, ``i``, ``∞``, ``±``."""
 
     name: str
 
@@ -166,7 +166,7 @@ Node: TypeAlias = (
 EXPRESSIONS = (Number, Symbol, Sum, Product, Power, Call)
 
 ONE, MINUS_ONE, HALF = Number(1), Number(-1), Number(Fraction(1, 2))
-PI, E, I, INFINITY, PLUS_MINUS = Symbol("π"), Symbol("e"), Symbol("i"), Symbol("∞"), Symbol("±")
+PI, E, INFINITY, PLUS_MINUS = Symbol("π"), Symbol("e"), Symbol("∞"), Symbol("±")
 CONSTANTS = frozenset({"π", "e", "i", "∞"})
 UNKNOWN_FUNCTIONS = frozenset("fgh")
 """Letters that are functions where brackets follow at once."""
@@ -231,13 +231,16 @@ def substitute(node: Node, name: str, value: Node) -> Node:
 
 
 def symbols(node: Node) -> set[str]:
-    """The names of the variables of an expression, constants left out."""
-    found: set[str] = set()
-    stack = [node]
-    while stack:
-        top = stack.pop()
-        if isinstance(top, Symbol):
-            found.add(top.name)
-        else:
-            stack.extend(children(top))
-    return found - CONSTANTS
+    """The names of the free variables of an expression, constants left out."""
+    return _names(node) - CONSTANTS
+
+
+def _names(node: Node) -> set[str]:
+    match node:
+        case Symbol(name):
+            return {name}
+        case Call("sum" | "prod" | "int" | "lim", (body, Symbol(bound), *bounds)):
+            free = _names(body) - {bound} if bounds else _names(body)  # the result of ∫ f dx depends on x
+            return free.union(*map(_names, bounds))
+        case _:
+            return set[str]().union(*map(_names, children(node)))

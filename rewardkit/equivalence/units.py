@@ -74,60 +74,11 @@ SCALES = {
 }  # fmt: skip
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _NO_UNIT = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "to",
-        "than",
-        "if",
-        "else",
-        "but",
-        "nor",
-        "either",
-        "neither",
-        "maybe",
-        "plus",
-        "minus",
-        "times",
-        "squared",
-        "cubed",
-        "factorial",
-        "choose",
-        "mod",
-        "more",
-        "less",
-        "least",
-        "most",
-        "about",
-        "approximately",
-        "roughly",
-        "nearly",
-        "around",
-        "almost",
-        "over",
-        "under",
-        "between",
-        "half",
-        "halves",
-        "third",
-        "quarter",
-        "fifth",
-        "base",
-        "is",
-        "are",
-        "was",
-        "equals",
-        "where",
-        "when",
-        "positive",
-        "negative",
-        "sin",
-        "cos",
-        "tan",
-        "log",
-        "ln",
-    ]
+    (
+        "and or not to than if else but nor either neither maybe plus minus times squared cubed factorial choose mod "
+        "more less least most about approximately roughly nearly around almost over under between half halves third "
+        "quarter fifth base is are was equals where when positive negative sin cos tan log ln"
+    ).split()
 )
 """Words after a number that make it another number, or no number."""
 _SPLIT = re.compile(r"[\s·.]+")
