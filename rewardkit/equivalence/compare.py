@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-from rewardkit.equivalence.algebra import Form, TooLarge, Undefined, differ_by_variable, normal, same_form
+from rewardkit.equivalence.algebra import differ_by_variable, normal, same_form
 from rewardkit.equivalence.numeric import Opaque, same_value, value_of
+from rewardkit.equivalence.polynomials import Form, TooLarge, Undefined
 from rewardkit.equivalence.reader import Reading, choice
 from rewardkit.equivalence.regions import region, same_region
 from rewardkit.equivalence.tree import (

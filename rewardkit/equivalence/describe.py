@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rewardkit.equivalence.algebra import TooLarge, Undefined, form_text, normal
+from rewardkit.equivalence.algebra import normal
 from rewardkit.equivalence.check import Verdict
+from rewardkit.equivalence.polynomials import TooLarge, Undefined, form_text
 from rewardkit.equivalence.reader import read
 from rewardkit.equivalence.tree import EXPRESSIONS
 

@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rewardkit.equivalence.algebra import MAX_SERIES, TooLarge, Undefined
+from rewardkit.equivalence.algebra import MAX_SERIES
+from rewardkit.equivalence.polynomials import TooLarge, Undefined
 from rewardkit.equivalence.tree import (
     INFINITY,
     UNKNOWN_FUNCTIONS,

@@ -282,6 +282,8 @@ class Parser:
             name += self.take().text if self.peek() == "'" else "_" + self._subscript()
         if name in UNKNOWN_FUNCTIONS and self.is_operator("(") and not self.tokens[self.at].spaced:
             return Call(name, self._arguments())
+        if name in ("zeta", "Gamma") and self.is_operator("("):
+            return call(FUNCTIONS[name], self.nested(self.atom))
         return Symbol(name)
 
     def _subscript(self) -> str:

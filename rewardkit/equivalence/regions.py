@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise, product
 
-from rewardkit.equivalence.algebra import Rational, TooLarge, Undefined, normal
+from rewardkit.equivalence.algebra import normal
 from rewardkit.equivalence.numeric import Opaque, value_of
+from rewardkit.equivalence.polynomials import Rational, TooLarge, Undefined
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     INFINITY,
