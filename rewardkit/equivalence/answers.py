@@ -1,0 +1,216 @@
+"""Tokens to whole answers: lists of items, items that are relations, sides that are sets or quantities."""
+
+from __future__ import annotations
+
+from rewardkit.equivalence.lexer import NotMath
+from rewardkit.equivalence.parser import CONNECTIVES, Parser
+from rewardkit.equivalence.tree import (
+    EXPRESSIONS,
+    Builder,
+    Call,
+    Collection,
+    Node,
+    Number,
+    Product,
+    Quantity,
+    Ratio,
+    Relation,
+    SetOperation,
+    Symbol,
+    Tuple,
+    Unit,
+)
+from rewardkit.equivalence.units import CURRENCIES, SCALES, combine_units, power_unit, read_unit
+
+_RELATIONS = ("=", "<", ">", "≤", "≥", "≠", "≈", "∈")
+_SET_OPERATORS = ("∪", "∩", "∖")
+_PERCENT = frozenset(("percent", "percentage", "per cent"))
+
+
+class Reader(Parser):
+    """Reads whole answers: lists of items, items that are relations, sides that are sets or quantities."""
+
+    def answer(self) -> Node:
+        """The whole text."""
+        node = self._listed()
+        if self.at != len(self.tokens) - 1:
+            raise NotMath(f"{self.peek()[:50]!r} was not expected there")
+        return node
+
+    def _listed(self) -> Node:
+        items = [self.item()]
+        joiner = ","
+        while self._separated():
+            joiner = self._joiner() or joiner
+            items.append(self.item())
+        return items[0] if len(items) == 1 else Collection(tuple(items), joiner)
+
+    def _separated(self) -> bool:
+        return self.is_operator(",", ";", "and", "or") or self._connective() is not None
+
+    def _connective(self) -> str | None:
+        kind, text, _ = self.tokens[self.at]
+        word = text.casefold().strip(" ,")
+        return word if kind in ("word", "text") and word in CONNECTIVES else None
+
+    def _joiner(self) -> str:
+        """Consume a comma, a connective, or a comma with a connective."""
+        joiner = ""
+        if self.is_operator(",", ";"):
+            self.at += 1
+        word = self._connective() or (self.peek() if self.is_operator("and", "or") else None)
+        if word is not None:
+            self.at += 1
+            joiner = word
+        return joiner
+
+    def item(self) -> Node:
+        """A relation, or one side of it."""
+        return self.nested(self._relation)
+
+    def _relation(self) -> Node:
+        sides, operators = [self._ratio()], list[str]()
+        while self.is_operator(*_RELATIONS):
+            operators.append(self.take().text)
+            sides.append(self._ratio())
+        if not operators:
+            return sides[0]
+        return Relation(tuple(sides), tuple(operators))
+
+    builder = False
+
+    def _ratio(self) -> Node:
+        items, start = [self._sets()], self.at - 1
+        while not self.builder and self.is_operator(":"):
+            self.at += 1
+            items.append(self._sets())
+        if len(items) == 1:
+            return items[0]
+        literals = [token.text for token in self.tokens[start : self.at] if token.kind == "num"]
+        clock = len(literals) == len(items) and len(literals[1]) == 2
+        return Ratio(tuple(items), clock)
+
+    def _sets(self) -> Node:
+        parts = [self._quantity()]
+        operator = ""
+        while self.is_operator(*_SET_OPERATORS):
+            if operator and self.peek() != operator:  # (A ∪ B) ∖ C, from the left
+                parts = [SetOperation(operator, tuple(parts))]
+            operator = self.take().text
+            parts.append(self._quantity())
+        return SetOperation(operator, tuple(parts)) if operator else parts[0]
+
+    def _quantity(self) -> Node:
+        money, self.money = self.money, None
+        value = self.expression()
+        unit: Unit | None = self.money
+        self.money = money
+        if not isinstance(value, EXPRESSIONS):
+            if unit is not None:
+                raise NotMath("a currency sign at something that is no number")
+            return value
+        value, units = self._suffix(value)
+        if unit is not None:
+            units = [combine_units([unit, *units]) if not units or units[0] != unit else unit]
+        return Quantity(value, combine_units(units)) if units else value
+
+    def _suffix(self, value: Node) -> tuple[Node, list[Unit]]:
+        """What stands in words after a value: percent, a scale, units."""
+        units: list[Unit] = []
+        phrase: list[str] = []
+        over = False
+        while True:
+            kind, text, _ = self.tokens[self.at]
+            if self._connective() is not None or text in CURRENCIES:
+                break
+            if kind in ("word", "text") or (kind == "sym" and phrase and not over):
+                word = text.strip(" ,.")
+                self.at += 1
+                if word.casefold() in _PERCENT and not phrase:
+                    value = Call("percent", (value,))
+                elif word.casefold() in SCALES and not phrase:
+                    value = Product((value, Number(SCALES[word.casefold()])))
+                elif self.is_operator("^") or over:
+                    phrase.append(word)
+                    power = self._unit_power()
+                    unit = power_unit(read_unit(" ".join(phrase)), -power if over else power)
+                    units.append(unit)
+                    phrase, over = [], False
+                else:
+                    phrase.append(word)
+            elif kind == "op" and text in ("/", "*") and (phrase or units or self._unit_follows()):
+                self.at += 1
+                if phrase:
+                    units.append(read_unit(" ".join(phrase)))
+                    phrase = []
+                over = text == "/"
+            elif kind == "op" and text == "." and phrase:
+                self.at += 1
+            else:
+                break
+        if over:
+            raise NotMath("a unit that ends in a slash")
+        if phrase:
+            units.append(read_unit(" ".join(phrase)))
+        return value, units
+
+    def _unit_power(self) -> int:
+        if not self.is_operator("^"):
+            return 1
+        self.at += 1
+        power = self.script()
+        if isinstance(power, Number) and isinstance(power.value, int) and abs(power.value) <= 10:
+            return power.value
+        raise NotMath("a power of a unit that is no small integer")
+
+    def expression_or_item(self) -> Node:
+        r"""In a LaTeX group anything may stand: {1, 2}, {x > 3}."""
+        first = self.item()
+        if not self.is_operator(",", ";"):
+            return first
+        items = [first]
+        while self.is_operator(",", ";"):
+            self.at += 1
+            items.append(self.item())
+        return Collection(tuple(items), braces=True)
+
+    def group(self, brackets: str) -> Node:
+        """A tuple, an interval, or an expression in brackets."""
+        items = [self.item()]
+        while self.is_operator(",", ";"):
+            self.at += 1
+            items.append(self.item())
+        closing = self.closing(brackets)
+        if brackets == "]" or closing == "[":  # French intervals: ]0, 1[
+            brackets, closing = {"]": "("}.get(brackets, brackets), {"[": ")"}.get(closing, closing)
+        pair = "()" if brackets == "⟨" else brackets + closing
+        if len(items) > 1:
+            return Tuple(tuple(items), pair)
+        if pair not in ("()", "[]"):
+            raise NotMath("one value between brackets of two kinds")
+        return items[0]
+
+    def special(self, text: str) -> Node:
+        """A set in braces, or the empty set."""
+        if text != "\\{":
+            raise NotMath(f"{text!r} where a value was expected")
+        if self.is_operator("\\}"):
+            self.at += 1
+            return Symbol("∅")
+        builder, self.builder = self.builder, True
+        self.bars += 1  # a bar ends the element, it opens no absolute value
+        items = [self.item()]
+        while self.is_operator(",", ";"):
+            self.at += 1
+            items.append(self.item())
+        self.bars -= 1
+        if self.is_operator("|", ":"):
+            self.at += 1
+            condition = self._listed()
+            self.builder = builder
+            self.expect("\\}")
+            element = items[0] if len(items) == 1 else Collection(tuple(items))
+            return Builder(element, condition)
+        self.builder = builder
+        self.expect("\\}")
+        return Collection(tuple(items), braces=True)
