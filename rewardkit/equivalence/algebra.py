@@ -32,7 +32,7 @@ from rewardkit.equivalence.polynomials import (
     unknown,
 )
 from rewardkit.equivalence.powers import raised, raised_to_form
-from rewardkit.equivalence.tree import Call, Node, Number, Power, Product, Sum, Symbol, substitute, symbols
+from rewardkit.equivalence.tree import Call, Node, Number, Power, Product, Sum, Symbol, children, substitute, symbols
 
 MAX_SERIES = 200
 
@@ -115,7 +115,9 @@ def _opaque(node: Call) -> Form:
 def _series(node: Call) -> Form:
     body, variable, low, high = node.args
     first, last = rational(normal(low)), rational(normal(high))
-    if first is None or last is None or first.denominator != 1 or last.denominator != 1 or last - first > MAX_SERIES:
+    if first is None or last is None or first.denominator != 1 or last.denominator != 1:
+        return _opaque(node)
+    if last - first > MAX_SERIES // 10 ** (2 * _series_within(body)):
         return _opaque(node)
     assert isinstance(variable, Symbol)
     forms = [normal(substitute(body, variable.name, Number(k))) for k in range(int(first), int(last) + 1)]
@@ -125,6 +127,12 @@ def _series(node: Call) -> Form:
     for form in forms:
         result = product(result, form)
     return result
+
+
+def _series_within(node: Node) -> int:
+    """How deep series are nested in an expression."""
+    below = max(map(_series_within, children(node)), default=0)
+    return below + (isinstance(node, Call) and node.name in ("sum", "prod"))
 
 
 _RULES: dict[type, Callable[..., Form]] = {

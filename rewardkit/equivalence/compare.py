@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from rewardkit.equivalence.algebra import differ_by_variable, normal, same_form
+from rewardkit.equivalence.inequalities import same_solutions
 from rewardkit.equivalence.numeric import Opaque, same_value, value_of
 from rewardkit.equivalence.polynomials import Form, TooLarge, Undefined
 from rewardkit.equivalence.reader import Reading, choice
@@ -75,6 +76,7 @@ class Comparison:
     def same(self, a: Node, t: Node) -> bool | None:
         """Whether answer and truth are the same; ``None`` where it could not be decided."""
         if a == t:
+            self.rung = "number" if isinstance(a, Number) else "form" if isinstance(a, EXPRESSIONS) else self.rung
             return True
         a, t = both_signs(a), both_signs(t)
         if isinstance(a, Words) or isinstance(t, Words):
@@ -253,8 +255,10 @@ class Comparison:
 
     def _inequalities(self, a: Relation, t: Relation) -> bool | None:
         ones, twos = single_inequalities(a), single_inequalities(t)
-        if len(ones) != len(twos):
+        if len(ones) != len(twos) or not ones:
             return False
+        if len(ones) == 1 and self._same_solutions(ones[0], twos[0]):
+            return True
         left = list(twos)
         for operator, difference in ones:
             for index, (other, truth) in enumerate(left):
@@ -264,6 +268,16 @@ class Comparison:
             else:
                 return False
         return True
+
+    def _same_solutions(self, one: tuple[str, Node], two: tuple[str, Node]) -> bool | None:
+        names = symbols(one[1]) | symbols(two[1])
+        if len(names) != 1:
+            return None
+        try:
+            forms = normal(one[1]), normal(two[1])
+        except (Undefined, TooLarge):
+            return None
+        return same_solutions((one[0], forms[0]), (two[0], forms[1]), *names)
 
     def _proportional(self, a: Node, t: Node, *, positive: bool = False) -> bool:
         """Whether a = c · t for a constant c (above zero)."""
@@ -306,6 +320,8 @@ class Comparison:
         if percent is not None and true_percent is not None:
             return self.scalar(percent, true_percent)
         if percent is not None or true_percent is not None:
+            if unit is not None or true_unit is not None:
+                return False
             bare = self.scalar(percent or a, true_percent or t)
             return bare or self.scalar(a, t)
         same = self.scalar(a, t)

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 MAX_MAGNITUDE = 20_000
 """Bits before or behind the point of any intermediate value."""
+MAX_STEPS = 20_000
+"""Operations of one evaluation; a series counts every term."""
+MAX_GAMMA_BITS = 400
+"""Extra bits of precision where there are factorials or other functions that mpmath computes slowly."""
+_SLOW = frozenset(("factorial", "factorial2", "gamma", "binom", "erf"))
 _BITS, _AGREE = 160, 80
 _CONFIRM_BITS, _CONFIRM_AGREE = 480, 320
 _NEEDED = 3
@@ -133,17 +138,29 @@ class _Difference:
 
     def confirmed(self) -> bool:
         extra = 2 * self._magnitude + _constant_bits(self._a) + _constant_bits(self._b)
-        if extra > MAX_MAGNITUDE:
-            raise TooLarge(f"constants of more than {MAX_MAGNITUDE} bits")
+        limit = MAX_GAMMA_BITS if _slow(self._a) or _slow(self._b) else MAX_MAGNITUDE
+        if extra > limit:
+            raise TooLarge(f"constants of more than {limit} bits")
         return self._within(_CONFIRM_BITS + extra, _CONFIRM_AGREE + extra)
 
     def _within(self, bits: int, agree: int) -> bool:
         evaluation = _Evaluation(self._point, bits)
-        one, two = evaluation.value(self._a), evaluation.value(self._b)
+        one, two = (evaluation.lossy(evaluation.value(side)) for side in (self._a, self._b))
         self.left_the_reals = evaluation.left_the_reals
         self._magnitude = evaluation.magnitude
         difference = one - two
         return not difference or evaluation.context.mag(difference) < evaluation.magnitude - agree
+
+
+def _slow(node: Node) -> bool:
+    """Whether there are functions whose cost explodes with the precision."""
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Call) and top.name in _SLOW:
+            return True
+        stack.extend(children(top))
+    return False
 
 
 def _constant_bits(node: Node) -> int:
@@ -159,7 +176,7 @@ def _constant_bits(node: Node) -> int:
 _LOCAL = threading.local()
 
 
-def _context() -> MPContext:
+def local_context() -> MPContext:
     """mpmath's precision is a property of a context; every thread has its own."""
     context = getattr(_LOCAL, "context", None)
     if context is None:
@@ -173,19 +190,27 @@ class _Evaluation:
     """The values of expressions at one point, in one precision."""
 
     def __init__(self, point: Mapping[str, tuple[int, int]], bits: int) -> None:
-        self.context = _context()
+        self.context = local_context()
         self.context.prec = bits
         self.magnitude = 0
         self.left_the_reals = False
+        self._steps = 0
         self._values = {name: self.context.ldexp(top, -shift) for name, (top, shift) in point.items()}
 
     def value(self, node: Node) -> Any:
+        """The value of an expression."""
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise TooLarge(f"more than {MAX_STEPS} operations")
         value = self._RULES[type(node)](self, node)
+        if value and abs(self.context.mag(value)) > MAX_MAGNITUDE:
+            raise TooLarge("a value with too many digits")
+        return value
+
+    def lossy(self, value: Any) -> Any:
+        """A value that goes where digits are lost: a sum, a function, an exponent."""
         if value:
-            magnitude = self.context.mag(value)
-            if abs(magnitude) > MAX_MAGNITUDE:
-                raise TooLarge("a value with too many digits")
-            self.magnitude = max(self.magnitude, int(magnitude))
+            self.magnitude = max(self.magnitude, int(self.context.mag(value)))
         return value
 
     def _number(self, node: Number) -> Any:
@@ -204,9 +229,9 @@ class _Evaluation:
         raise Undefined(f"{name} has no value")
 
     def _sum(self, node: Sum) -> Any:
-        total = self.value(node.terms[0])
+        total = self.lossy(self.value(node.terms[0]))
         for term in node.terms[1:]:
-            total = total + self.value(term)
+            total = total + self.lossy(self.value(term))
         return total
 
     def _product(self, node: Product) -> Any:
@@ -217,7 +242,7 @@ class _Evaluation:
 
     def _power(self, node: Power) -> Any:
         context, exponent = self.context, node.exponent
-        power = self.value(exponent)
+        power = self.lossy(self.value(exponent))
         if node.base == E:
             return self._exp(power)
         base = self.value(node.base)
@@ -258,7 +283,7 @@ class _Evaluation:
             return self._series(node)
         if name in ("int", "lim"):
             raise Opaque({"int": "an integral", "lim": "a limit"}[name])
-        args = [self.value(arg) for arg in node.args]
+        args = [self.lossy(self.value(arg)) for arg in node.args]
         if name in UNKNOWN_FUNCTIONS:  # any function: one that has no relation to others
             seed = zlib.crc32(name.encode()) % 97 + 1
             return sum(context.cos(arg * seed / (7 + k)) * (k + 2) for k, arg in enumerate(args))

@@ -188,11 +188,11 @@ def moved_left(sides: Sequence[Node]) -> Node:
 
 
 def single_inequalities(relation: Relation) -> list[tuple[str, Node]]:
-    """The inequalities of a chain, each as difference < 0, ≤ 0, = 0 or ≠ 0."""
+    """The inequalities of a chain, each as difference < 0, ≤ 0, = 0 or ≠ 0; none where a side is no expression."""
     steps: list[tuple[str, Node]] = []
     for pair, operator in zip(pairwise(relation.sides), relation.operators, strict=True):
         if not all(isinstance(side, EXPRESSIONS) for side in pair):
-            return [("", ONE)]
+            return []
         if operator in (">", "≥"):
             operator, pair = {">": "<", "≥": "≤"}[operator], (pair[1], pair[0])
         steps.append((operator, moved_left(pair)))
