@@ -24,6 +24,7 @@ from rewardkit.equivalence.shapes import (
     constant_ratio,
     in_radians,
     is_name,
+    letter_unit,
     may_stand_for,
     members_of,
     mentions,
@@ -309,6 +310,10 @@ class Comparison:
     def _quantities(self, a: Node, t: Node) -> bool | None:
         a, unit = split_unit(a)
         t, true_unit = split_unit(t)
+        if unit is None and true_unit is not None:
+            a, unit = letter_unit(a)
+        elif true_unit is None and unit is not None:
+            t, true_unit = letter_unit(t)
         if unit is not None and true_unit is not None and unit != true_unit:
             if {unit.dimensions, true_unit.dimensions} == {DEGREE.dimensions, RADIAN.dimensions}:
                 a, t = (in_radians(x) if u == DEGREE else x for x, u in ((a, unit), (t, true_unit)))

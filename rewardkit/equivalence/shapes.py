@@ -31,7 +31,7 @@ from rewardkit.equivalence.tree import (
     negative,
     substitute,
 )
-from rewardkit.equivalence.units import DEGREE
+from rewardkit.equivalence.units import DEGREE, UNITS
 
 MAX_MEMBERS = 200
 
@@ -157,6 +157,15 @@ def split_unit(node: Node) -> tuple[Node, Unit | None]:
         return (value, None) if not node.unit.dimensions else (value, node.unit if unit is None else unit)
     bare = without_mark(node, "degree")
     return (node, None) if bare is None else (bare, DEGREE)
+
+
+def letter_unit(node: Node) -> tuple[Node, Unit | None]:
+    """``5 m`` as a quantity, for where the other side has a unit; elsewhere the letter is a variable."""
+    match node:
+        case Product((Number() as value, Symbol(name))) if name in UNITS:
+            return value, UNITS[name]
+        case _:
+            return node, None
 
 
 def without_mark(node: Node, mark: str) -> Node | None:
