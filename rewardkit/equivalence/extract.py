@@ -36,11 +36,14 @@ def boxes(text: str) -> list[str]:
     closes (a truncated completion) does not count. LaTeX that was escaped once too often
     (``\\boxed{\\frac{1}{2}}``) is read as it was meant.
     """
-    if "boxed" not in text and "fbox" not in text:
+    start_at = text.find("box")
+    while start_at > 0 and text[start_at - 1] in "f\\":  # braces before the first box cannot matter
+        start_at -= 1
+    if start_at < 0:
         return []
     stack: list[tuple[int, int]] = []  # (backslashes before "boxed", 0 for a bare brace; where its content starts)
     found: list[tuple[int, int, int]] = []
-    for match in _BRACES.finditer(text):
+    for match in _BRACES.finditer(text, start_at):
         token = match.group()
         if match.group(1) or token == "{":
             stack.append((len(match.group(1) or ""), match.end()))

@@ -78,6 +78,8 @@ def times(a: Polynomial, b: Polynomial) -> Polynomial:
             monomial, factor = _merged(one, two)
             value = total.get(monomial, 0) + first * second * factor
             if value:
+                if bits(value) > MAX_BITS:
+                    raise TooLarge(f"more than {MAX_BITS} bits")
                 total[monomial] = value
             else:
                 total.pop(monomial, None)
