@@ -40,31 +40,31 @@ _TRACED = 10
 MAX_CHARS = 2_000
 """Longer inputs are cut: mutations by repetition would otherwise fill the corpus with size instead of structure."""
 
-SEEDS = tuple(
-    r"""
+SEEDS = (
+    *r"""
 42|-7|0.125|\frac{3}{8}|-\frac12|2\frac{1}{3}|1 1/2|7/9|1{,}250|12,345,678|6.02\times 10^{23}|1.5e-3|35\%|12.5 percent
 \$4.50|75\text{ cents}|9\text{ m/s}^2|3\text{ km}|30^\circ|\sin 75^\circ|0.1\overline{6}|2^{100}|20!|\binom{9}{4}
-\sqrt{18}|\sqrt[3]{54}|\frac{1}{\sqrt5-2}|5\pi|\frac{\pi}{7}|e^{2\ln 3}|\log_2 40|\arctan\frac{1}{3}|x^2-5x+6|(x-2)(x-3)
-\frac{x+1}{x^2-1}|a^2b-ab^2|\sqrt{x^2}|e^{-kt/m}|\sin^2\theta|\lfloor x\rfloor|\sum_{k=1}^{12} k^2|\prod_{k=1}^{4} k
-\int_0^1 x\,dx|\lim_{x\to 0}\frac{\sin x}{x}|3-4i|e^{i\pi/3}|2\pm\sqrt7|x=\pm 3|(3,-1)|(x,y)=(2,5)|[0,4)
-(-\infty,2]\cup(5,\infty)|\{1,4,9\}|2, 3, 5|x=1\text{ or }x=6|\begin{pmatrix}1&0\\2&3\end{pmatrix}|y=3x-2|x^2+y^2=25|-1\le x<4|x\neq 2
-\{x\mid x>3\}|\mathbb{R}\setminus\{0\}|3:4:5|12:30|1101_2|\text{(B)}|C. x=7|\text{no solution}|Tuesday|f(x)=2x+1|\$x\$
-Thus \boxed{\frac{1}{2}}.|\boxed{3} or \\boxed{\\frac{3}{4}}|<think>\boxed{1}</think> \fbox{2}|so 6.
-#### 18|½|2√3|x²≥4|50°|−3×10⁵
-""".replace("\n####", "\x1f####")
-    .strip()
+\sqrt{18}|\sqrt[3]{54}|\frac{1}{\sqrt5-2}|5\pi|\frac{\pi}{7}|e^{2\ln 3}|\log_2 40|\arctan\frac{1}{3}|x^2-5x+6
+(x-2)(x-3)|\frac{x+1}{x^2-1}|a^2b-ab^2|\sqrt{x^2}|e^{-kt/m}|\sin^2\theta|\lfloor x\rfloor|\sum_{k=1}^{12} k^2
+\prod_{k=1}^{4} k|\int_0^1 x\,dx|\lim_{x\to 0}\frac{\sin x}{x}|3-4i|e^{i\pi/3}|2\pm\sqrt7|x=\pm 3|(3,-1)|(x,y)=(2,5)
+[0,4)|(-\infty,2]\cup(5,\infty)|\{1,4,9\}|2, 3, 5|x=1\text{ or }x=6|\begin{pmatrix}1&0\\2&3\end{pmatrix}|y=3x-2
+x^2+y^2=25|-1\le x<4|x\neq 2|\{x\mid x>3\}|\mathbb{R}\setminus\{0\}|3:4:5|12:30|1101_2|\text{(B)}|C. x=7
+\text{no solution}|Tuesday|f(x)=2x+1|\$x\$|Thus \boxed{\frac{1}{2}}.|\boxed{3} or \\boxed{\\frac{3}{4}}
+<think>\boxed{1}</think> \fbox{2}|½|2√3|x²≥4|50°|−3×10⁵
+""".strip()
     .replace("\n", "|")
-    .replace("\x1f", "\n")
-    .split("|")
+    .split("|"),
+    "3 + 3 = 6\n#### 6",
 )
 TOKENS = (
-    r"\frac \dfrac \sqrt \sqrt[3] \left( \right) \left[ \right] \{ \} { } ( ) [ ] | ^ _ + - * / = < > ! % , ; : . ' $ & "
-    r"\\ \cdot \times \div \pm \mp \le \ge \ne \in \cup \cap \setminus \infty \pi \theta e i x y n 0 1 2 10 0.5 1e9 "
-    r"\sin \cos \tan \ln \log \arcsin \exp \max \min \gcd \binom \sum_{k=1}^{ \prod \int_0^1 dx \lim_{x\to0} "
-    r"\lfloor \rfloor \lceil \rceil \overline \vec \mathrm{ \text{ \mathbf{ \begin{pmatrix} \end{pmatrix} "
-    r"\begin{array}{c} \end{array} \text{and} \text{or} and or \text{cm} \text{percent} miles ^\circ \circ \% \$ € ° π √ ² ½ ≤ ∞ ∪ − "
-    r"× … \boxed{ \fbox{ \\boxed{ </think> #### \, \! \; \quad ~ \mathbb{R} \emptyset \choose \over _2 _{16} f( g( ^{-1} "
-    r"\Gamma \zeta \erf \arg \sgn \Re abs( sqrt( 99999999999 a_n |x| \ldots \prime \hbox \operatorname{ \displaystyle"
+    r"\frac \dfrac \sqrt \sqrt[3] \left( \right) \left[ \right] \{ \} { } ( ) [ ] | ^ _ + - * / = < > ! % , ; "
+    r": . ' $ & \\ \cdot \times \div \pm \mp \le \ge \ne \in \cup \cap \setminus \infty \pi \theta e i x y n 0 "
+    r"1 2 10 0.5 1e9 \sin \cos \tan \ln \log \arcsin \exp \max \min \gcd \binom \sum_{k=1}^{ \prod \int_0^1 dx "
+    r"\lim_{x\to0} \lfloor \rfloor \lceil \rceil \overline \vec \mathrm{ \text{ \mathbf{ \begin{pmatrix} "
+    r"\end{pmatrix} \begin{array}{c} \end{array} \text{and} \text{or} and or \text{cm} \text{percent} miles "
+    r"^\circ \circ \% \$ € ° π √ ² ½ ≤ ∞ ∪ − × … \boxed{ \fbox{ \\boxed{ </think> #### \, \! \; \quad ~ "
+    r"\mathbb{R} \emptyset \choose \over _2 _{16} f( g( ^{-1} \Gamma \zeta \erf \arg \sgn \Re abs( sqrt( "
+    r"99999999999 a_n |x| \ldots \prime \hbox \operatorname{ \displaystyle"
 ).split()
 _PIECE = re.compile(r"\\[a-zA-Z]+|\\.|\d+|[a-zA-Z]+|.", re.DOTALL)
 

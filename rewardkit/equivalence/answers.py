@@ -20,7 +20,7 @@ from rewardkit.equivalence.tree import (
     Tuple,
     Unit,
 )
-from rewardkit.equivalence.units import CURRENCIES, SCALES, combine_units, power_unit, read_unit
+from rewardkit.equivalence.units import CURRENCIES, SCALES, combine_units, raised_unit, read_unit
 
 _RELATIONS = ("=", "<", ">", "≤", "≥", "≠", "≈", "∈")
 _SET_OPERATORS = ("∪", "∩", "∖")
@@ -33,6 +33,8 @@ class Reader(Parser):
     def answer(self) -> Node:
         """The whole text."""
         node = self._listed()
+        if self.is_operator("("):  # 2kπ (k ∈ ℤ)
+            node = Collection((node, self.nested(self.atom)))
         if self.at != len(self.tokens) - 1:
             raise NotMath(f"{self.peek()[:50]!r} was not expected there")
         return node
@@ -101,10 +103,10 @@ class Reader(Parser):
         return SetOperation(operator, tuple(parts)) if operator else parts[0]
 
     def _quantity(self) -> Node:
-        money, self.money = self.money, None
+        outer, self.sign_unit = self.sign_unit, None
         value = self.expression()
-        unit: Unit | None = self.money
-        self.money = money
+        unit: Unit | None = self.sign_unit
+        self.sign_unit = outer
         if not isinstance(value, EXPRESSIONS):
             if unit is not None:
                 raise NotMath("a currency sign at something that is no number")
@@ -123,7 +125,7 @@ class Reader(Parser):
             kind, text, _ = self.tokens[self.at]
             if self._connective() is not None or text in CURRENCIES:
                 break
-            if kind in ("word", "text") or (kind == "sym" and phrase and not over):
+            if kind in ("word", "text") or (kind == "sym" and (text == "Omega" or (phrase and not over))):
                 word = text.strip(" ,.")
                 self.at += 1
                 if word.casefold() in _PERCENT and not phrase:
@@ -133,8 +135,7 @@ class Reader(Parser):
                 elif self.is_operator("^") or over:
                     phrase.append(word)
                     power = self._unit_power()
-                    unit = power_unit(read_unit(" ".join(phrase)), -power if over else power)
-                    units.append(unit)
+                    units.append(raised_unit(" ".join(phrase), -power if over else power))
                     phrase, over = [], False
                 else:
                     phrase.append(word)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rewardkit.equivalence.compare import Comparison, same_choice
-from rewardkit.equivalence.reader import Reading, as_list, read
-from rewardkit.equivalence.tree import Collection, Node
+from rewardkit.equivalence.reader import Reading, as_letters, as_list, read
+from rewardkit.equivalence.tree import Collection, Node, Product, Quantity, Words
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ def check(
     comparison = Comparison(tolerance, beyond)
     try:
         equal = comparison.same(node, true_node)
+        if not equal and (_may_be_letters(a, t) or _may_be_letters(t, a)):
+            letters = (as_letters(answer) or node, as_letters(truth) or true_node)
+            equal = comparison.same(*letters)
     except RecursionError:
         return Verdict(None, "limit", "nested too deeply")
     detail = comparison.undecided if equal is None else f"{a.form[:200]} {'=' if equal else '≠'} {t.form[:200]}"
@@ -63,6 +66,15 @@ def check(
     if equal is None:
         rung = "symbolic" if comparison.needs_symbolic else "limit"
     return Verdict(equal, rung, detail)
+
+
+def _may_be_letters(one: Reading, other: Reading) -> bool:
+    """Whether a word or a unit is a product of letters where the other side is an expression: xy, 2mg."""
+    if isinstance(one.value, Words):
+        short = len(one.form) <= 4 and one.form.isascii() and one.form.isalpha()
+        pair = len(one.form) == 2 and not set(one.form.casefold()) & set("eiou")  # "no" and "on" are words
+        return short and (isinstance(other.value, Product) or (isinstance(other.value, Words) and pair))
+    return one.raw_unit and not other.raw_unit and not isinstance(other.value, Quantity)
 
 
 def _unread(a: Reading, t: Reading) -> Verdict:

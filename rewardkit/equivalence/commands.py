@@ -17,6 +17,7 @@ from rewardkit.equivalence.tree import (
     Number,
     Power,
     Product,
+    Sum,
     Symbol,
     Tuple,
     expressions,
@@ -33,7 +34,7 @@ FUNCTIONS = {
     **{f"ar{name}": f"arc{name}" for name in _TRIG[6:]},
     **{name: name for name in ("ln", "log", "exp", "gcd", "lcm", "max", "min", "floor", "abs", "arg", "det", "sqrt")},
     "lg": "lg", "cbrt": "cbrt", "ceil": "ceil", "Re": "Re", "Im": "Im", "sgn": "sgn", "sign": "sgn", "erf": "erf",
-    "Gamma": "gamma", "zeta": "zeta",
+    "Gamma": "gamma", "zeta": "zeta", "cis": "cis",
 }  # fmt: skip
 _ACCENTS = frozenset(
     (
@@ -118,6 +119,8 @@ def call(name: str, argument: Node, base: Node | None = None, exponent: Node | N
     node: Node
     if name == "exp":
         node = Power(E, args[0])
+    elif name == "cis":
+        node = Sum((Call("cos", args), Product((Symbol("i"), Call("sin", args)))))
     elif name in ("sqrt", "cbrt"):
         node = Power(args[0], HALF if name == "sqrt" else Number(Fraction(1, 3)))
     elif name == "lg":

@@ -6,6 +6,7 @@ what `beyond` decides (in a worker process: sympy).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -21,6 +22,7 @@ from rewardkit.equivalence.shapes import (
     assignments,
     both_signs,
     conditional,
+    constant_of_integration,
     constant_ratio,
     in_radians,
     is_name,
@@ -50,9 +52,11 @@ from rewardkit.equivalence.tree import (
     Ratio,
     Relation,
     SetOperation,
+    Sum,
     Symbol,
     Tuple,
     Words,
+    negative,
     quotient,
     substitute,
     symbols,
@@ -82,7 +86,7 @@ class Comparison:
         a, t = both_signs(a), both_signs(t)
         if isinstance(a, Words) or isinstance(t, Words):
             self.rung = "words"
-            return a == t
+            return isinstance(a, Words) and isinstance(t, Words) and _listed_words(a) == _listed_words(t)
         if isinstance(a, Relation) or isinstance(t, Relation):
             return self._relations(a, t)
         if isinstance(a, Collection) or isinstance(t, Collection):
@@ -345,10 +349,21 @@ class Comparison:
             if self._tolerance is not None:
                 return abs(Fraction(a.value) - t.value) <= self._tolerance
             return a.value == t.value
+        rest, true_rest = constant_of_integration(a), constant_of_integration(t)
+        if rest is not None and true_rest is not None:
+            return self._differ_by_constant(rest, true_rest)
         verdict = self._decided(a, t)
         if verdict is False and (plain_log(a) or plain_log(t)):  # \log without a base: ten, else e
             return self._decided(natural(a), natural(t))
         return verdict
+
+    def _differ_by_constant(self, a: Node, t: Node) -> bool | None:
+        """Two antiderivatives without their constants."""
+        gap: Node = Sum((a, negative(t)))
+        moved = gap
+        for index, name in enumerate(sorted(symbols(gap))):
+            moved = substitute(moved, name, Sum((Symbol(name), Number(Fraction(3 + index, 17)))))
+        return self._decided(gap, moved)
 
     def _decided(self, a: Node, t: Node) -> bool | None:
         try:
@@ -376,6 +391,11 @@ class Comparison:
                 return self._beyond(a, t)
             self.needs_symbolic = True
             return None
+
+
+def _listed_words(words: Words) -> list[str]:
+    """Words in a list have no order: Monday and Tuesday."""
+    return sorted(part.strip() for part in re.split(r",|;|\band\b|\bor\b", words.text) if part.strip())
 
 
 def same_choice(answer: str, a: Reading, truth: str, t: Reading) -> bool | None:

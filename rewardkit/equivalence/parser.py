@@ -29,8 +29,9 @@ from rewardkit.equivalence.tree import (
     expressions,
     negative,
     quotient,
+    symbols,
 )
-from rewardkit.equivalence.units import CURRENCIES, is_unit
+from rewardkit.equivalence.units import CURRENCIES, UNITS, is_unit
 
 MAX_DEPTH = 40
 """Deeper nesting is not parsed; the deepest gold of MATH has 7."""
@@ -41,15 +42,23 @@ CONNECTIVES = frozenset(("and", "or"))
 
 
 class Parser:
-    """Reads expressions off a list of tokens; :class:`.reader.Reader` adds relations, lists, sets and units."""
+    """Reads expressions off a list of tokens; :class:`.answers.Reader` adds relations, lists, sets and units.
 
-    def __init__(self, tokens: list[Token]) -> None:
+    Args:
+        tokens: what :func:`.lexer.lex` made of a text.
+        letters: read bare words such as ``mg`` as products of letters, also where they may be units.
+    """
+
+    def __init__(self, tokens: list[Token], *, letters: bool = False) -> None:
         self.tokens = [*tokens, _END]
         self.at = 0
         self.depth = 0
         self.bars = 0
         self.integrals = 0
-        self.money: Unit | None = None
+        self.inside = 0
+        self.letters = letters
+        self.raw_unit = False
+        self.sign_unit: Unit | None = None
 
     # --- tokens ---------------------------------------------------------------------------------------------
 
@@ -149,20 +158,38 @@ class Parser:
             previous = self.tokens[self.at - 1]
             return previous.kind not in ("num", "sym", "word", "text") and previous.text not in ("%", "°")
         if kind == "sym":
+            if text == "Omega" and isinstance(before, Number):
+                return False
             return not (self.integrals and text == "d" and self.tokens[self.at + 1].kind == "sym")
         if kind == "word":
             if text in FUNCTIONS or self._glued(text) is not None:
                 return True
-            if text in CONNECTIVES or (self.integrals and text[0] == "d") or is_unit(text):
+            if text in CONNECTIVES or (self.integrals and text[0] == "d"):
                 return False
-            return not (spaced and len(text) > 2) and len(text) < 5
+            if is_unit(text) and not self.letters and not self.inside:
+                self.raw_unit = True
+                return False
+            return len(text) < 5 and not (spaced and len(text) > 2 and not isinstance(before, Symbol))
         if kind == "text":
             if text in FUNCTIONS:
                 return True
-            return not (len(text) > 1 or (isinstance(before, Number) and is_unit(text)) or self.integrals)
+            return not (len(text) > 1 or (is_unit(text) and not symbols(before)) or self.integrals)
         if kind == "op":
+            if text == "(" and self._condition_follows():
+                return False
             return text in ("(", "[", "{", "\\{", "⌊", "⌈") or (text == "|" and not self.bars)
         return kind == "begin" or (kind == "cmd" and text not in ("over", "choose", "mod", "pmod", "bmod"))
+
+    def _condition_follows(self) -> bool:
+        """Whether brackets hold a relation: 2kπ (k ∈ ℤ)."""
+        depth = 0
+        for token in self.tokens[self.at : self.at + 40]:
+            depth += (token.text == "(") - (token.text == ")")
+            if depth == 0:
+                return False
+            if token.kind == "op" and token.text in ("∈", "=", "<", ">", "≤", "≥", "≠"):
+                return True
+        return False
 
     def power(self) -> Node:
         """An atom with everything that is attached to it: exponents, factorials, degrees, percent signs."""
@@ -180,21 +207,21 @@ class Parser:
                 node = Call("factorial2" if double else "factorial", expressions([node]))
             elif self.is_operator("°"):
                 self.at += 1
-                node = Call("degree", expressions([node]))
+                node = self._in_degrees(node)
             elif self.is_operator("%"):
                 self.at += 1
                 node = Call("percent", expressions([node]))
             elif self.is_operator("_") and isinstance(node, Number) and self.tokens[self.at - 1].text == ")":
                 node = based(self, str(node.value))
             elif self.peek() in CURRENCIES:
-                self.money = CURRENCIES[self.take().text]
+                self.sign_unit = CURRENCIES[self.take().text]
             else:
                 return node
 
     def _raised(self, base: Node) -> Node:
         if self.is_operator("°"):
             self.at += 1
-            return Call("degree", expressions([base]))
+            return self._in_degrees(base)
         if self.is_operator("'") or (self.is_operator("{") and self.tokens[self.at + 1].text in ("°", "'")):
             braces = self.is_operator("{")
             self.at += braces
@@ -202,7 +229,7 @@ class Parser:
             if braces:
                 self.expect("}")
             if mark == "°":
-                return Call("degree", expressions([base]))
+                return self._in_degrees(base)
             if isinstance(base, Symbol):
                 return Symbol(base.name + mark)
             raise NotMath("a prime after something that is no name")
@@ -212,6 +239,13 @@ class Parser:
                 return Matrix(tuple(zip(*base.rows, strict=True)))
             raise NotMath("a power of a matrix")
         return Power(*expressions([base, exponent]))
+
+    def _in_degrees(self, node: Node) -> Node:
+        """An angle, or a temperature where C or F follows."""
+        if self.peek() in ("C", "F") and isinstance(node, Number):
+            self.sign_unit = UNITS[f"°{self.take().text}"]
+            return node
+        return Call("degree", expressions([node]))
 
     def _run(self, text: str) -> int:
         length = 0
@@ -251,7 +285,7 @@ class Parser:
         if text in ("(", "[", "⟨", "]"):
             return self._bracketed(text)
         if text in CURRENCIES:
-            self.money = CURRENCIES[text]
+            self.sign_unit = CURRENCIES[text]
             return self.signed(self.power)
         if text in ("|", "‖", "⌊", "⌈"):
             return self._bars(text)
@@ -317,7 +351,9 @@ class Parser:
 
     def _braced(self) -> Node:
         r"""A LaTeX group; {a \over b} is a quotient."""
+        self.inside += 1
         first = self.expression_or_item()
+        self.inside -= 1
         if self.is_operator("over") or self.peek() == "choose":
             kind = self.take().text
             second = self.expression()

@@ -40,6 +40,7 @@ class Reading:
     form: str
     value: Node | None
     problem: str = ""
+    raw_unit: bool = False
 
 
 def read(text: str) -> Reading:
@@ -75,8 +76,9 @@ def _read(text: str) -> Reading:
     words = _words(tokens)
     if words is not None:
         return Reading(form, words)
+    reader = Reader(tokens)
     try:
-        return Reading(form, Reader(tokens).answer())
+        return Reading(form, reader.answer(), raw_unit=reader.raw_unit)
     except NotMath as problem:
         labelled = _labelled(tokens)
         return Reading(form, labelled, "" if labelled else str(problem))
@@ -84,6 +86,14 @@ def _read(text: str) -> Reading:
 
 _short = lru_cache(maxsize=4_096)(_read)
 _long = lru_cache(maxsize=128)(_read)
+
+
+def _needless_brace(tokens: list[Token], at: int) -> bool:
+    """Whether a brace holds a single token: x^{2} is x^2."""
+    text = tokens[at].text
+    if text == "{":
+        return at + 2 < len(tokens) and tokens[at + 2].text == "}" and tokens[at + 1].text not in ("{", "}")
+    return text == "}" and at >= 2 and tokens[at - 2].text == "{" and tokens[at - 1].text not in ("{", "}")
 
 
 _SEPARATORS = str.maketrans("", "", " ,{}\\!;:~\t\n")
@@ -96,11 +106,20 @@ def as_list(text: str) -> Node | None:
     return Collection(tuple(Number(int(part)) for part in text.split(",")))
 
 
+def as_letters(text: str) -> Node | None:
+    """The product of letters that a word or a unit may be: xy, 2mg."""
+    try:
+        return Reader(lex(text), letters=True).answer()
+    except NotMath:
+        return None
+
+
 _COMMAS = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,9}", re.ASCII)
 
 
 def canonical(tokens: list[Token]) -> str:
     """The tokens as one string: equal for texts that differ in layout alone."""
+    tokens = [t for k, t in enumerate(tokens) if not _needless_brace(tokens, k)]
     parts: list[str] = []
     wordy = False
     previous = ""

@@ -161,6 +161,8 @@ def _solved(left: Node, operator: str, right: Node) -> tuple[str, _Parts]:
         raise _NotARegion
     (name,) = names
     variable = Symbol(name)
+    if Call("abs", (variable,)) in (left, right):
+        return name, _within(left, operator, right, Call("abs", (variable,)))
     slope, start = _line(Sum((left, negative(right))), name)
     end = quotient(negative(start), slope)
     if isinstance(slope, Number) and slope.value < 0:
@@ -176,6 +178,17 @@ def _solved(left: Node, operator: str, right: Node) -> tuple[str, _Parts]:
         case "≠":
             return variable.name, _complement([(point, point)])
     raise _NotARegion
+
+
+def _within(left: Node, operator: str, right: Node, distance: Node) -> _Parts:
+    """|x| < a, and the like."""
+    if left != distance:
+        left, operator, right = right, _FLIPPED.get(operator, operator), left
+    high = _end(right, operator in ("≤", ">"))
+    if high.value <= 0 or operator not in _FLIPPED:
+        raise _NotARegion
+    inside = [(End(negative(right), -high.value, high.closed), high)]
+    return inside if operator in ("<", "≤") else _complement(inside)
 
 
 def _named(node: Node) -> Node:
@@ -228,7 +241,7 @@ def _end(node: Node, closed: bool) -> End:
 
 
 def _near(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= 1e-12 * max(1.0, min(abs(a), abs(b)))
+    return a == b or abs(a - b) <= 1e-12 * max(1.0, min(abs(a), abs(b))) < float("inf")
 
 
 def _nonempty(low: End, high: End) -> _Parts:

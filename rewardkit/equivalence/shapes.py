@@ -30,6 +30,7 @@ from rewardkit.equivalence.tree import (
     children,
     negative,
     substitute,
+    symbols,
 )
 from rewardkit.equivalence.units import DEGREE, UNITS
 
@@ -217,6 +218,14 @@ def constant_ratio(one: Form, two: Form) -> Fraction | None:
         return None
     ratio = Fraction(one.top[lead]) / two.top[lead]
     return ratio if all(two.top.get(m, 0) * ratio == c for m, c in one.top.items()) else None
+
+
+def constant_of_integration(node: Node) -> Node | None:
+    """``F(x) + C`` without the C; ``None`` for anything else."""
+    if not isinstance(node, Sum) or node.terms[-1] not in (Symbol("C"), Symbol("c")):
+        return None
+    rest = node.terms[0] if len(node.terms) == 2 else Sum(node.terms[:-1])
+    return rest if symbols(rest) and not mentions(rest, Symbol("C")) and not mentions(rest, Symbol("c")) else None
 
 
 def plain_log(node: Node) -> bool:

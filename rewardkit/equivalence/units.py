@@ -62,6 +62,9 @@ def _table() -> dict[str, Unit]:
     add("radian rad", 1, radian=1)
     add("am", 1, am=1)
     add("pm", 1, pm=1)
+    add("°C", 1, celsius=1)
+    add("°F", 1, fahrenheit=1)
+    add("Ω ohm Omega", 1, ohm=1)
     add("unit", 1)
     return table
 
@@ -119,8 +122,12 @@ def combine_units(units: Iterable[Unit]) -> Unit:
     return Unit(factor, tuple(sorted((name, count) for name, count in dimensions.items() if count)))
 
 
-def power_unit(unit: Unit, exponent: int) -> Unit:
-    """A unit to an integer power."""
+def raised_unit(words: str, exponent: int) -> Unit:
+    r"""A unit to a power; in \text{m/s}^2 the power belongs to the last unit."""
+    first, slash, last = words.rpartition("/")
+    if slash:
+        return combine_units([read_unit(first), raised_unit(last, -exponent)])
+    unit = read_unit(words)
     return Unit(unit.factor**exponent, tuple((name, count * exponent) for name, count in unit.dimensions))
 
 
