@@ -14,6 +14,7 @@ distinct primes are linearly independent over the rationals (Besicovitch 1940), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from rewardkit.equivalence.functions import apply
@@ -108,8 +109,18 @@ def _opaque(node: Call) -> Form:
     """An atom for a series, an integral or a limit: equal where body and bounds are, whatever the index is called."""
     body, variable, *bounds = node.args
     if isinstance(variable, Symbol) and bounds:
-        body = substitute(body, variable.name, Symbol("§"))
+        body = _reindexed(substitute(body, variable.name, Symbol("§")), variable.name)
     return unknown(f"{node.name}[{';'.join(key(normal(arg)) for arg in (body, *(bounds or [variable])))}]")
+
+
+def _reindexed(node: Node, index: str) -> Node:
+    """The terms a_k of a series with another letter as index."""
+    for name in symbols(node):
+        base, _, script = name.partition("_")
+        renamed = re.sub(rf"(?<![a-zA-Z]){re.escape(index)}(?![a-zA-Z])", "§", script)
+        if renamed != script:
+            node = substitute(node, name, Symbol(f"{base}_{renamed}"))
+    return node
 
 
 def _series(node: Call) -> Form:

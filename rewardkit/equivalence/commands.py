@@ -11,6 +11,7 @@ from rewardkit.equivalence.tree import (
     HALF,
     MINUS_ONE,
     Call,
+    Collection,
     E,
     Matrix,
     Node,
@@ -35,6 +36,7 @@ FUNCTIONS = {
     **{name: name for name in ("ln", "log", "exp", "gcd", "lcm", "max", "min", "floor", "abs", "arg", "det", "sqrt")},
     "lg": "lg", "cbrt": "cbrt", "ceil": "ceil", "Re": "Re", "Im": "Im", "sgn": "sgn", "sign": "sgn", "erf": "erf",
     "Gamma": "gamma", "zeta": "zeta", "cis": "cis",
+    "tg": "tan", "ctg": "cot", "arctg": "arctan", "arcctg": "arccot", "cosec": "csc",
 }  # fmt: skip
 _ACCENTS = frozenset(
     (
@@ -42,6 +44,7 @@ _ACCENTS = frozenset(
         "mathfrak overarc wideparen"
     ).split()
 )
+_SAME_ACCENT = {"bar": "overline", "widehat": "hat", "widetilde": "tilde", "overrightarrow": "vec"}
 _TRANSPARENT = frozenset(("boxed fbox ensuremath mathop mathrm text mathbf operatorname textbf boldsymbol").split())
 _MATRICES = frozenset(("pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array"))
 
@@ -54,7 +57,7 @@ def command(p: Parser, name: str) -> Node:
     if name in FUNCTIONS:
         return function(p, FUNCTIONS[name])
     if name in _ACCENTS:
-        return p.symbol(f"{name}({p.raw_script()})")
+        return p.symbol(f"{_SAME_ACCENT.get(name, name)}({p.raw_script()})")
     if name in _TRANSPARENT:
         return p.nested(p.atom)
     raise NotMath(f"the command \\{name}")
@@ -87,7 +90,7 @@ def _root(p: Parser) -> Node:
         p.at += 1
         index = p.expression()
         p.expect("]")
-    (radicand,) = expressions([p.nested(p.atom)])
+    (radicand,) = expressions([p.scripted()])
     return Power(radicand, HALF if index is None else quotient(Number(1), *expressions([index])))
 
 
@@ -132,8 +135,9 @@ def call(name: str, argument: Node, base: Node | None = None, exponent: Node | N
 
 def _operand(p: Parser) -> Node:
     r"""What is in brackets, or the product up to the next function: \sin 2x \cos x is sin(2x) · cos x."""
-    if p.is_operator("(", "{", "[", "|"):
-        return p.nested(p.atom)
+    if p.is_operator("(", "{", "[", "|", "\\{"):
+        operand = p.nested(p.atom)
+        return Tuple(operand.items) if isinstance(operand, Collection) else operand  # max{a, b}
     factors = [p.signed(p.power)]
     while p.juxtaposed(factors[-1]) and not _starts_function(p):
         factors.append(p.power())

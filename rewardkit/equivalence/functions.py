@@ -158,8 +158,8 @@ _EXACT: dict[str, Callable[..., Rational | None]] = {
     "abs": abs,
     "floor": lambda x: x.numerator // x.denominator,
     "ceil": lambda x: -(-x.numerator // x.denominator),
-    "max": max,
-    "min": min,
+    "max": lambda *x: max(x),
+    "min": lambda *x: min(x),
     "gcd": _whole(gcd),
     "lcm": _whole(lcm),
 }

@@ -44,7 +44,7 @@ _GREEK = (
 ).split()
 _SYMBOLS = {
     **{name: name for name in _GREEK}, "varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho",
-    "varsigma": "sigma", "varpi": "π", "pi": "π", "infty": "∞", "infin": "∞", "emptyset": "∅", "varnothing": "∅",
+    "varsigma": "sigma", "varpi": "varpi", "pi": "π", "infty": "∞", "infin": "∞", "emptyset": "∅", "varnothing": "∅",
     "hbar": "ħ", "ell": "ell", "imath": "i", "jmath": "j", "nabla": "nabla", "partial": "partial", "odot": "odot",
     "triangle": "triangle", "angle": "angle", "star": "star", "dagger": "dagger", "perp": "perp", "R": "ℝ", "Z": "ℤ",
 }  # fmt: skip
@@ -57,6 +57,7 @@ _LAYOUT = frozenset(
 )
 _FRACTIONS = {"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
               "dbinom": "binom", "tbinom": "binom", "choose": "choose"}  # fmt: skip
+_BOARD = {"R": "ℝ", "Z": "ℤ", "N": "ℕ", "Q": "ℚ", "C": "ℂ"}
 _BARE = {"pi": "π", "inf": "∞", "infinity": "∞", "infty": "∞", "oo": "∞"}
 _ESCAPED = {"{": "\\{", "}": "\\}", "%": "%", "$": "\\$", "|": "‖", "&": "&amp;", "#": "#", "_": "\\_", "\\": "\\\\"}
 _UNICODE = str.maketrans(
@@ -84,9 +85,18 @@ _SCRIPTS = (
     (re.compile("[₀₁₂₃₄₅₆₇₈₉ₙ]+"), str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n"), "_"),
 )
 _RAISED_UNIT = re.compile(r"(?<=[\d ])(mm|cm|dm|km|m|in|ft|yd|mi)(?=[²³])")
+_NEGATED = ((re.compile(r"\\not\s*="), r"\\ne "), (re.compile(r"\\not\s*\\in(?![a-z])"), r"\\notin "))
+_DECORATION = re.compile(
+    r"\\(?:text)?color\s*\{[^{}]*\}|\\tag\*?\s*\{[^{}]*\}|\\underline(?=\s*\{)|\\label\s*\{[^{}]*\}"
+)
+_LONE = re.compile(r"\{([:=<>+-])\}")
+_UNION = re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])")
+_SPEED = re.compile(r"(?<=[\d}])\s*(k?m|cm|ft|mi)\s*/\s*(s|h|hr|min)(?![a-zA-Z])")
+_UNITS = re.compile(r"\\(?:mathrm|text|rm)\s*\{((?:[A-Za-zΩμ~\s/]|\\cdot\s?|\\[,;]|\\mu\s?|\^\{-?\d\}|\^-?\d)+)\}")
+_MICRO = re.compile(r"\\mu\s*\\(?:mathrm|text)\s*\{\s*")
 _TIMES_TEN = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
 
-_SEPARATOR = r"(?:,\\!\s?|\{,\}|\\,|\\;|\\:|\\ |~|\\thinspace\s?|,|\s)"
+_SEPARATOR = r"(?:,\\!\s?|\{,\}|\\[,;:]|\\[ ]|~|\\thinspace\s?|,|\s)"
 _TOKEN = re.compile(
     rf"""
     (?P<num>(?:(?<!\d,)(?!0)\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|,\d)|\d+)(?:\.\d*)?(?:[eE][+-]?\d+(?![a-zA-Z]))?
@@ -95,7 +105,7 @@ _TOKEN = re.compile(
         \s*\{{(?P<body>(?:[^{{}}\\$]|\\[$%])*)\}}
     |\\mathbb\s*\{{?(?P<board>[A-Z])\}}?
     |\\(?P<env>begin|end)\s*\{{(?P<name>[a-zA-Z]+\*?)\}}
-    |\\(?P<cmd>[a-zA-Z]+)\*?
+    |\\(?P<cmd>[a-zA-Z]+)
     |\\(?P<esc>.)
     |(?P<word>[ap]\.\s?m\.?(?![a-zA-Z])|[A-Za-z]{{2,}})
     |(?P<sym>[^\W\d_])
@@ -120,11 +130,42 @@ def lex(text: str) -> list[Token]:
         raise NotMath(f"longer than {MAX_CHARS} characters")
     if not text.isascii():
         text = _plain(text)
+    if "\\" in text:
+        text = _rewritten(text)
+    if "{" in text:
+        text = _LONE.sub(r"\1", text)
+    if "U" in text:
+        text = _UNION.sub(r"\\cup ", text)
+    if "/" in text:
+        text = _SPEED.sub(r"\\text{\1/\2}", text)
     if "10" in text and ("x" in text or "X" in text):
         text = _TIMES_TEN.sub("*", text)
     tokens: list[Token] = []
     _scan(text, tokens)
     return tokens
+
+
+def _rewritten(text: str) -> str:
+    """Commands that stand for others, or for nothing."""
+    if "\\not" in text:
+        for pattern, plain in _NEGATED:
+            text = pattern.sub(plain, text)
+    if "\\mu" in text:
+        text = _MICRO.sub(r"\\text{μ", text)
+    if "\\mathrm" in text or "\\text" in text or "\\rm" in text:
+        text = _UNITS.sub(_units_apart, text)
+    return _DECORATION.sub("", text)
+
+
+def _units_apart(match: re.Match[str]) -> str:
+    r"""\mathrm{m \cdot s^{-2}} as \text{m}\cdot\text{s}^{-2}; plain words stay as they are."""
+    body = match.group(1)
+    if "\\" not in body and "^" not in body:
+        return match.group()
+    body = re.sub(r"\\mu\s?", "μ", re.sub(r"\\[,;]", r"\\cdot ", body)).replace("~", " ")
+    return re.sub(
+        r"\\cdot|[A-Za-zΩμ]+", lambda m: m[0] if m[0][0] == "\\" else rf"\text{{{m[0]}}}", body.replace("~", " ")
+    )
 
 
 def _plain(text: str) -> str:
@@ -191,7 +232,11 @@ def _scan(text: str, tokens: list[Token], depth: int = 0) -> None:
             _styled(match.group("text"), match.group("body"), tokens, depth, spaced)
         elif kind == "board":
             tokens.append(
-                Token("sym", {"R": "ℝ", "Z": "ℤ", "N": "ℕ", "Q": "ℚ", "C": "ℂ"}.get(match["board"], "ℝ"), spaced)
+                Token(
+                    "sym",
+                    {"R": "ℝ", "Z": "ℤ", "N": "ℕ", "Q": "ℚ", "C": "ℂ"}.get(match["board"], "𝔹" + match["board"]),
+                    spaced,
+                )
             )
         else:
             tokens.append(Token(match.group("env"), match.group("name"), spaced))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 from rewardkit.equivalence.lexer import NotMath
-from rewardkit.equivalence.tree import EXPRESSIONS, Matrix, Node, Product, Sum
+from rewardkit.equivalence.tree import EXPRESSIONS, Matrix, Node, Product, Sum, expressions
 
 MAX_ENTRIES = 400
 
@@ -18,12 +18,16 @@ def matrix_sum(terms: Sequence[Node]) -> Node:
     if len(matrices) != len(terms) or len(shapes) != 1:
         raise NotMath("a sum of matrices of different shapes")
     rows = zip(*(m.rows for m in matrices), strict=True)
-    return Matrix(tuple(tuple(Sum(entries) for entries in zip(*row, strict=True)) for row in rows))
+    return Matrix(tuple(tuple(Sum(expressions(entries)) for entries in zip(*row, strict=True)) for row in rows))
 
 
 def matrix_product(factors: Sequence[Node]) -> Node:
     """The product of matrices and expressions."""
     return reduce(_times, factors)
+
+
+def _inner(row: Sequence[Node], column: Sequence[Node]) -> Node:
+    return Sum(tuple(Product(expressions(pair)) for pair in zip(row, column, strict=True)))
 
 
 def _times(left: Node, right: Node) -> Node:
@@ -33,7 +37,10 @@ def _times(left: Node, right: Node) -> Node:
         columns = list(zip(*right.rows, strict=True))
         return Matrix(
             tuple(
-                tuple(Sum(tuple(Product((a, b)) for a, b in zip(row, column, strict=True))) for column in columns)
+                tuple(
+                    Sum(tuple(Product(expressions((a, b))) for a, b in zip(row, column, strict=True)))
+                    for column in columns
+                )
                 for row in left.rows
             )
         )
@@ -42,4 +49,4 @@ def _times(left: Node, right: Node) -> Node:
         raise NotMath("a matrix times something that is no number")
     if not isinstance(matrix, Matrix):
         return Product((left, right))
-    return Matrix(tuple(tuple(Product((scalar, entry)) for entry in row) for row in matrix.rows))
+    return Matrix(tuple(tuple(Product(expressions((scalar, entry))) for entry in row) for row in matrix.rows))

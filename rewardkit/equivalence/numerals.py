@@ -20,23 +20,25 @@ MAX_DIGITS = 5_000
 MAX_EXPONENT = 5_000
 
 
-def number(p: Parser, token: Token) -> Node:
+def number(p: Parser, token: Token, *, mixed: bool = True) -> Node:
     """The value of a literal that has just been read, with what belongs to it."""
     literal = token.text
     if not literal.isascii() or len(literal) > 2 * MAX_DIGITS:
         raise NotMath("a number with too many digits, or digits of another script")
     if literal.isdigit():
-        return based(p, literal) if p.is_operator("_") else _mixed(p, integer(literal))
+        if p.is_operator("_"):
+            return based(p, literal)
+        return _mixed(p, integer(literal)) if mixed else Number(integer(literal))
     if literal.endswith(".") and p.is_operator("."):
         raise NotMath("an ellipsis")
     mantissa, _, power = literal.replace("E", "e").partition("e")
     digits = "".join(c for c in mantissa if c.isdigit() or c == ".")
-    if "." in digits and p.peek() == "overline" and not power:
+    if "." in digits and p.peek() in ("overline", "dot") and not power:
         return _repeating(p, digits)
     if len(power) > 5 or abs(int(power or 0)) > MAX_EXPONENT:
         raise NotMath("a number with too large an exponent")
     if "." not in digits and not power:
-        return _mixed(p, integer(digits))
+        return _mixed(p, integer(digits)) if mixed else Number(integer(digits))
     return Number(simple(decimal(digits) * Fraction(10) ** int(power or 0)))
 
 
@@ -62,6 +64,11 @@ def _mixed(p: Parser, whole: int) -> Node:
         if (top + bottom).isdigit() and (top + bottom).isascii() and len(top + bottom) < 20 and int(top) < int(bottom):
             p.at += 3
             return Number(simple(whole + Fraction(int(top), int(bottom))))
+    if first.text == "{" and third.text == "over":  # 1{4 \\over 5}
+        top, bottom = second.text, p.tokens[min(p.at + 3, len(p.tokens) - 1)].text
+        if (top + bottom).isdigit() and (top + bottom).isascii() and len(top + bottom) < 20 and int(top) < int(bottom):
+            p.at += 5
+            return Number(simple(whole + Fraction(int(top), int(bottom))))
     if first == ("cmd", "frac", first.spaced):
         start, tokens = p.at, p.tokens
         p.at, p.tokens = p.at + 1, list(tokens)
@@ -83,10 +90,16 @@ def _repeating(p: Parser, digits: str) -> Node:
     return Number(simple(decimal(digits) + tail))
 
 
+_BASES = {
+    name: str(base) for base, name in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)
+} | {"sixteen": "16"}
+
+
 def based(p: Parser, digits: str) -> Node:
     """``25_{6}``: digits in a base."""
     p.at += 1
-    base = p.raw_script()
+    base = p.raw_script().strip("()")
+    base = _BASES.get(base, base)
     if not (base.isdigit() and base.isascii() and len(base) < 3 and 2 <= int(base) <= 36):
         raise NotMath(f"{base[:50]!r} is no base")
     if int(max(digits)) >= int(base):

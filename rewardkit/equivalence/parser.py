@@ -102,7 +102,7 @@ class Parser:
 
     def _sum(self) -> Node:
         terms = [self.signed(self.product)]
-        while self.is_operator("+", "-", "±", "∓"):
+        while self.is_operator("+", "-", "±", "∓") and terms != [Symbol("ℝ")]:
             terms.append(self.signed(self.product))
         if len(terms) == 1:
             return terms[0]
@@ -162,6 +162,8 @@ class Parser:
                 return False
             return not (self.integrals and text == "d" and self.tokens[self.at + 1].kind == "sym")
         if kind == "word":
+            if text == "min" and isinstance(before, Number) and self.tokens[self.at + 1].text not in ("(", "{", "\\{"):
+                return False
             if text in FUNCTIONS or self._glued(text) is not None:
                 return True
             if text in CONNECTIVES or (self.integrals and text[0] == "d"):
@@ -171,14 +173,27 @@ class Parser:
                 return False
             return len(text) < 5 and not (spaced and len(text) > 2 and not isinstance(before, Symbol))
         if kind == "text":
+            if text == "min" and isinstance(before, Number):
+                return False
             if text in FUNCTIONS:
                 return True
             return not (len(text) > 1 or (is_unit(text) and not symbols(before)) or self.integrals)
         if kind == "op":
             if text == "(" and self._condition_follows():
                 return False
+            if text == "[" and not self._closes():
+                return False
             return text in ("(", "[", "{", "\\{", "⌊", "⌈") or (text == "|" and not self.bars)
         return kind == "begin" or (kind == "cmd" and text not in ("over", "choose", "mod", "pmod", "bmod"))
+
+    def _closes(self) -> bool:
+        """Whether the square bracket that comes next is closed by another one, as in 2[x + 1], unlike in ]0, 1[."""
+        depth = 0
+        for token in self.tokens[self.at :]:
+            depth += (token.text == "[") - (token.text == "]")
+            if depth == 0:
+                return True
+        return False
 
     def _condition_follows(self) -> bool:
         """Whether brackets hold a relation: 2kπ (k ∈ ℤ)."""
@@ -210,6 +225,8 @@ class Parser:
                 node = self._in_degrees(node)
             elif self.is_operator("%"):
                 self.at += 1
+                if isinstance(node, Call) and node.name == "percent":
+                    raise NotMath("two percent signs")
                 node = Call("percent", expressions([node]))
             elif self.is_operator("_") and isinstance(node, Number) and self.tokens[self.at - 1].text == ")":
                 node = based(self, str(node.value))
@@ -245,6 +262,8 @@ class Parser:
         if self.peek() in ("C", "F") and isinstance(node, Number):
             self.sign_unit = UNITS[f"°{self.take().text}"]
             return node
+        if isinstance(node, Call) and node.name == "degree":
+            raise NotMath("two degree signs")
         return Call("degree", expressions([node]))
 
     def _run(self, text: str) -> int:
@@ -258,11 +277,19 @@ class Parser:
         node = self.scripted()
         if self.is_operator("^"):
             self.at += 1
-            node = self._raised(node)
+            return self.nested(lambda: self._raised(node))
         return node
 
     def scripted(self) -> Node:
-        return self.signed(lambda: self.nested(self.atom))
+        return self.signed(self._single)
+
+    def _single(self) -> Node:
+        r"""One atom without braces; a number is no mixed one there: \log_2\frac14."""
+        token = self.tokens[self.at]
+        if token.kind == "num":
+            self.at += 1
+            return number(self, token, mixed=False)
+        return self.nested(self.atom)
 
     # --- atoms ----------------------------------------------------------------------------------------------
 
@@ -275,7 +302,9 @@ class Parser:
         if kind == "word":
             return self._word(text)
         if kind == "text":
-            return function(self, FUNCTIONS[text]) if text in FUNCTIONS and len(text) > 1 else self.symbol(text)
+            if text in FUNCTIONS and len(text) > 1:
+                return function(self, FUNCTIONS[text])
+            return self.symbol(text if len(text) == 1 else quoted(text))
         if kind == "cmd":
             return command(self, text)
         if kind == "begin":
@@ -302,7 +331,11 @@ class Parser:
     def raw_script(self) -> str:
         """The text of a group or of one token, as it stands."""
         if not self.is_operator("{"):
-            return self.take().text
+            token = self.take()
+            if token.kind == "word":  # a_nb is a_n times b
+                self.spell(token.text)
+                return self.take().text
+            return token.text
         self.at += 1
         depth, parts = 1, []
         while depth:
@@ -314,11 +347,19 @@ class Parser:
     def symbol(self, name: str) -> Node:
         while self.is_operator("_", "'"):
             name += self.take().text if self.peek() == "'" else "_" + self._subscript()
-        if name in UNKNOWN_FUNCTIONS and self.is_operator("(") and not self.tokens[self.at].spaced:
-            return Call(name, self._arguments())
+        if name.rstrip("'") in UNKNOWN_FUNCTIONS:
+            if self._inverse_follows():
+                self.at += 5
+                name += "^-1"
+            if self.is_operator("(") and not self.tokens[self.at].spaced:
+                return Call(name, self._arguments())
         if name in ("zeta", "Gamma") and self.is_operator("("):
             return call(FUNCTIONS[name], self.nested(self.atom))
         return Symbol(name)
+
+    def _inverse_follows(self) -> bool:
+        texts = [token.text for token in self.tokens[self.at : self.at + 6]]
+        return texts == ["^", "{", "-", "1", "}", "("]
 
     def _subscript(self) -> str:
         self.at += 1
@@ -326,7 +367,7 @@ class Parser:
 
     def _arguments(self) -> tuple[Node, ...]:
         argument = self.nested(self.atom)
-        return argument.items if isinstance(argument, Tuple) else (argument,)
+        return expressions(argument.items if isinstance(argument, Tuple) else [argument])
 
     def _word(self, word: str) -> Node:
         if word in FUNCTIONS:
@@ -335,14 +376,13 @@ class Parser:
         if glued is not None:
             return call(FUNCTIONS[glued], Symbol(word[len(glued) :]))
         if (len(word) == 2 and word[0] == "d") or len(word) > 4:  # dx; a word that names a quantity
-            return self.symbol(word)
-        last = self.symbol(word[-1])
-        if isinstance(last, Call):  # xf(x)
-            return Product((*map(Symbol, word[:-1]), last))
-        if self.is_operator("^"):
-            self.at += 1
-            last = self._raised(last)
-        return Product((*map(Symbol, word[:-1]), last))
+            return self.symbol(word if len(word) == 2 else quoted(word))
+        self.spell(word)
+        return self.atom()
+
+    def spell(self, word: str) -> None:
+        """Put the letters of a word in its place: they are factors, each with exponents of its own."""
+        self.tokens[self.at : self.at] = [Token("sym", letter, False) for letter in word]
 
     def _glued(self, word: str) -> str | None:
         """The function in ``sinx``."""
@@ -389,3 +429,8 @@ class Parser:
         self.bars -= 1
         self.expect(closing)
         return Call({"|": "abs", "‖": "norm", "⌊": "floor", "⌈": "ceil"}[opening], expressions([node]))
+
+
+def quoted(words: str) -> str:
+    """The name of a quantity that is named in words."""
+    return f"“{words.casefold()}”"

@@ -202,9 +202,15 @@ def poly_text(polynomial: Polynomial) -> str:
     terms = sorted(polynomial.items())
     if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1 and terms[0][0][0][1] == 1:
         return terms[0][0][0][0]
-    return (
-        "+".join(
-            f"{c}{''.join(f'·{atom}' if e == 1 else f'·{atom}^{e}' for atom, e in monomial)}" for monomial, c in terms
-        )
-        or "0"
-    )
+    return "+".join(_term(monomial, coefficient) for monomial, coefficient in terms) or "0"
+
+
+def _term(monomial: Monomial, coefficient: Rational) -> str:
+    return spelled(coefficient) + "".join(f"·{atom}" if e == 1 else f"·{atom}^{e}" for atom, e in monomial)
+
+
+def spelled(value: Rational) -> str:
+    """A rational as text; a long one in hexadecimal, since Python refuses more than 4,300 decimal digits."""
+    if bits(value) < 14_000:
+        return str(value)
+    return f"{value.numerator:#x}/{value.denominator:#x}"

@@ -20,6 +20,7 @@ from rewardkit.equivalence.polynomials import (
     primitive_part,
     product,
     reduced,
+    spelled,
     times,
     unknown,
 )
@@ -35,12 +36,20 @@ def raised(base: Form, exponent: Rational) -> Form:
         if exponent < 0:
             raise Undefined("division by zero")
         return constant(0 if exponent else 1)
-    if exponent < 0:
-        return raised(inverse(base), -exponent)
     if exponent.denominator == 1:
+        if exponent < 0:
+            base, exponent = inverse(base), -exponent
         whole = int(exponent)
         return Form(whole_power(base.top, whole), whole_power(base.bottom, whole))
+    if exponent < 0:
+        return inverse(raised(base, -exponent))
+    if exponent.denominator % 2 == 0 and len(base.bottom) > 1 and _is_constant(base.bottom):
+        return unknown(f"({key(base)})[", exponent)  # the sign of a constant below a root decides
     return product(root_power(base.top, exponent), inverse(root_power(base.bottom, exponent)))
+
+
+def _is_constant(polynomial: Polynomial) -> bool:
+    return all(atom[0] == "#" or atom in ("π", "e") for monomial in polynomial for atom, _ in monomial)
 
 
 def whole_power(base: Polynomial, exponent: int) -> Polynomial:
@@ -50,7 +59,7 @@ def whole_power(base: Polynomial, exponent: int) -> Polynomial:
     if len(base) == 1:
         ((monomial, coefficient),) = base.items()
         if abs(coefficient) != 1 and exponent * bits(coefficient) > MAX_BITS:
-            return {tuple(sorted((*monomial, (f"power[{coefficient}]", exponent)))): 1}
+            return {tuple(sorted((*monomial, (f"power[{spelled(coefficient)}]", exponent)))): 1}
         power, factor = reduced({atom: e * exponent for atom, e in monomial})
         sign = coefficient if exponent % 2 else coefficient * coefficient
         value = sign if abs(coefficient) == 1 else coefficient**exponent
@@ -73,6 +82,9 @@ def root_power(base: Polynomial, exponent: Rational) -> Form:
     odd_root = exponent.denominator % 2 == 1
     if len(base) == 1:
         ((monomial, coefficient),) = base.items()
+        if coefficient < 0 and not odd_root and not _is_constant(base):
+            name = f"({poly_text({monomial: -1})})["  # √(−x) is real where x is negative
+            return product(_constant_root(-coefficient, exponent), unknown(name, exponent))
         result = _constant_root(coefficient, exponent)
         for atom, power in monomial:
             result = product(result, _atom_root(atom, power, exponent, odd_root))
@@ -93,7 +105,7 @@ def _atom_root(atom: str, power: Rational, exponent: Rational, odd_root: bool) -
         return Form({raised: factor}, ONE)
     if atom == "i":
         return unknown(f"root[{atom},{power}]", exponent)
-    if power.denominator == 1 and power % 2 == 0:
+    if power.denominator % 2 == 1 and power.numerator % 2 == 0:
         if "[" in atom:
             return unknown(f"abs[{atom}]", power * exponent)
         raised, factor = reduced({f"abs[{atom}]": power * exponent})
@@ -114,7 +126,7 @@ def _constant_root(value: Rational, exponent: Rational) -> Form:
             return product(root, Form({power: factor}, ONE))
         return product(root, unknown("root[-1]", exponent))
     if bits(value) > 400:
-        return unknown(f"root[{value}]", exponent)
+        return unknown(f"root[{spelled(value)}]", exponent)
     exponents: dict[str, Rational] = {}
     for number, sign in ((value.numerator, 1), (value.denominator, -1)):
         for prime, count in factors(number):

@@ -17,6 +17,10 @@ from fractions import Fraction
 from rewardkit.equivalence.lexer import NotMath
 from rewardkit.equivalence.tree import Unit
 
+_PREFIXES = {
+    "": "", "k": "kilo", "M": "mega", "d": "deci", "c": "centi", "m": "milli", "μ": "micro", "n": "nano",
+}  # fmt: skip
+
 
 def _table() -> dict[str, Unit]:
     table: dict[str, Unit] = {}
@@ -25,9 +29,11 @@ def _table() -> dict[str, Unit]:
         for name in names.split():
             table[name] = Unit(Fraction(factor), tuple(sorted(dimensions.items())))
 
-    for prefix, power in {"": 0, "k": 3, "d": -1, "c": -2, "m": -3, "μ": -6, "n": -9}.items():
+    for prefix, power in {"": 0, "k": 3, "M": 6, "d": -1, "c": -2, "m": -3, "μ": -6, "n": -9}.items():
         scale = Fraction(10) ** power
-        long = {"": "", "k": "kilo", "d": "deci", "c": "centi", "m": "milli", "μ": "micro", "n": "nano"}[prefix]
+        long = {"": "", "k": "kilo", "M": "mega", "d": "deci", "c": "centi", "m": "milli", "μ": "micro", "n": "nano"}[
+            prefix
+        ]
         add(f"{prefix}m {long}meter {long}metre", scale, m=1)
         add(f"{prefix}g {long}gram", scale / 1000, kg=1)
         add(f"{prefix}L {prefix}l {long}liter {long}litre", scale / 1000, m=3)
@@ -39,6 +45,9 @@ def _table() -> dict[str, Unit]:
         add(f"{prefix}Hz {long}hertz", scale, s=-1)
         add(f"{prefix}V {long}volt", scale, volt=1)
         add(f"{prefix}A {long}ampere", scale, ampere=1)
+    for name in ("K kelvin", "T tesla", "C coulomb", "H henry", "F farad", "mol mole", "eV electronvolt", "acre"):
+        add(name, 1, **{name.split()[-1]: 1})
+    add("ha hectare", 10_000, m=2)
     add("in inch inche", "0.0254", m=1)
     add("ft foot feet", "0.3048", m=1)
     add("yd yard", "0.9144", m=1)
@@ -58,6 +67,7 @@ def _table() -> dict[str, Unit]:
     add("euro EUR", 1, euro=1)
     add("GBP", 1, sterling=1)
     add("yen JPY", 1, yen=1)
+    add("rupee INR", 1, rupee=1)
     add("degree deg", 1, degree=1)
     add("radian rad", 1, radian=1)
     add("am", 1, am=1)
@@ -70,18 +80,25 @@ def _table() -> dict[str, Unit]:
 
 
 UNITS: Mapping[str, Unit] = _table()
-CURRENCIES = {"\\$": UNITS["dollar"], "€": UNITS["euro"], "£": UNITS["GBP"], "¥": UNITS["yen"]}
+CURRENCIES = {
+    "\\$": UNITS["dollar"],
+    "¢": UNITS["cent"],
+    "₹": UNITS["rupee"],
+    "€": UNITS["euro"],
+    "£": UNITS["GBP"],
+    "¥": UNITS["yen"],
+}
 DEGREE, RADIAN, PLAIN = UNITS["degree"], UNITS["radian"], UNITS["unit"]
 SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _NO_UNIT = frozenset(
-    (
-        "and or not to than if else but nor either neither maybe plus minus times squared cubed factorial choose mod "
-        "more less least most about approximately roughly nearly around almost over under between half halves third "
-        "quarter fifth base is are was equals where when positive negative sin cos tan log ln"
-    ).split()
+    "and or not no to than if else but nor either neither maybe perhaps possibly probably plus minus times squared "
+    "cubed factorial choose mod more less least most about approximately roughly nearly around almost over under "
+    "between half halve third fourth quarter fifth sixth seventh eighth ninth tenth hundredth thousandth lakh crore "
+    "doubled tripled halved base is are was equals where when for positive negative even odd prime inverse wrong "
+    "incorrect right correct may sin cos tan log ln".split()
 )
 """Words after a number that make it another number, or no number."""
 _SPLIT = re.compile(r"[\s·.]+")
@@ -90,7 +107,7 @@ _PART = re.compile(r"(.+?)(?:\^?([23]))?")
 
 def is_unit(name: str) -> bool:
     """Whether a word is a known unit of measurement."""
-    return name in UNITS or _singular(name) in UNITS
+    return name in UNITS or _singular(name) in UNITS or name in _POWERS
 
 
 def read_unit(words: str, power: int = 1) -> Unit:
@@ -102,7 +119,7 @@ def read_unit(words: str, power: int = 1) -> Unit:
     factor, dimensions = Fraction(1), dict[str, int]()
     for index, part in enumerate(re.split(r"/|\bper\b", words)):
         names = [name for name in _SPLIT.split(part.strip(" ,!?-")) if name]
-        if any(name.casefold() in _NO_UNIT for name in names):
+        if any(name.casefold() in _NO_UNIT or _singular(name.casefold()) in _NO_UNIT for name in names):
             raise NotMath(f"{words!r} is no unit")
         for unit, exponent in _factors(names):
             exponent *= (-1 if index else 1) * power
