@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewardkit.equivalence.lexer import NotMath
+from rewardkit.equivalence.lexer import NotMath, Token
 from rewardkit.equivalence.parser import CONNECTIVES, Parser
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
@@ -16,6 +16,7 @@ from rewardkit.equivalence.tree import (
     Ratio,
     Relation,
     SetOperation,
+    Sum,
     Symbol,
     Tuple,
     Unit,
@@ -95,7 +96,9 @@ class Reader(Parser):
     def _sets(self) -> Node:
         parts = [self._quantity()]
         operator = ""
-        while self.is_operator(*_SET_OPERATORS):
+        while self.is_operator(*_SET_OPERATORS) or (parts == [Symbol("ℝ")] and self.is_operator("-")):
+            if self.is_operator("-"):
+                self.tokens[self.at] = Token("op", "∖", False)
             if operator and self.peek() != operator:  # (A ∪ B) ∖ C, from the left
                 parts = [SetOperation(operator, tuple(parts))]
             operator = self.take().text
@@ -112,9 +115,18 @@ class Reader(Parser):
                 raise NotMath("a currency sign at something that is no number")
             return value
         value, units = self._suffix(value)
+        if units and unit is None and self.tokens[self.at].kind == "num":
+            return self._mixed_units(value, combine_units(units))
         if unit is not None:
             units = [combine_units([unit, *units]) if not units or units[0] != unit else unit]
         return Quantity(value, combine_units(units)) if units else value
+
+    def _mixed_units(self, value: Node, unit: Unit) -> Node:
+        """5 feet 3 inches."""
+        rest = self._quantity()
+        if not isinstance(rest, Quantity) or rest.unit.dimensions != unit.dimensions or rest.unit.factor >= unit.factor:
+            raise NotMath("two quantities that make no sum")
+        return Quantity(Sum((value, Product((Number(rest.unit.factor / unit.factor), rest.value)))), unit)
 
     def _suffix(self, value: Node) -> tuple[Node, list[Unit]]:
         """What stands in words after a value: percent, a scale, units."""
@@ -125,7 +137,7 @@ class Reader(Parser):
             kind, text, _ = self.tokens[self.at]
             if self._connective() is not None or text in CURRENCIES:
                 break
-            if kind in ("word", "text") or (kind == "sym" and (text == "Omega" or (phrase and not over))):
+            if kind in ("word", "text") or (kind == "sym" and (text in ("Omega", "μ", "Ω") or phrase or over)):
                 word = text.strip(" ,.")
                 self.at += 1
                 if word.casefold() in _PERCENT and not phrase:
@@ -145,6 +157,13 @@ class Reader(Parser):
                     units.append(read_unit(" ".join(phrase)))
                     phrase = []
                 over = text == "/"
+            elif kind == "op" and text == "(" and over:  # J/(kg·K)
+                self.at += 1
+                _, below = self._suffix(Number(1))
+                self.expect(")")
+                below_unit = combine_units(below)
+                units.append(Unit(1 / below_unit.factor, tuple((name, -n) for name, n in below_unit.dimensions)))
+                over = False
             elif kind == "op" and text == "." and phrase:
                 self.at += 1
             else:

@@ -51,8 +51,12 @@ def check(
     if a.value is None or t.value is None:
         return _unread(a, t)
     node, true_node = a.value, t.value
-    if isinstance(node, Collection) != isinstance(true_node, Collection):  # 70,110 may be two numbers
-        node, true_node = (as_list(text) or n for text, n in ((answer, node), (truth, true_node)))
+    if isinstance(node, Collection) != isinstance(true_node, Collection) or (
+        node != true_node and "," in answer + truth
+    ):
+        lists = as_list(answer), as_list(truth)  # 70,110 may be two numbers
+        if isinstance(lists[0] or node, Collection) and isinstance(lists[1] or true_node, Collection):
+            node, true_node = lists[0] or node, lists[1] or true_node
     comparison = Comparison(tolerance, beyond)
     try:
         equal = comparison.same(node, true_node)
@@ -61,10 +65,11 @@ def check(
             equal = comparison.same(*letters)
     except RecursionError:
         return Verdict(None, "limit", "nested too deeply")
-    detail = comparison.undecided if equal is None else f"{a.form[:200]} {'=' if equal else '≠'} {t.form[:200]}"
-    rung = comparison.rung
+    scalars = comparison.scalars
+    detail = scalars.undecided if equal is None else f"{a.form[:200]} {'=' if equal else '≠'} {t.form[:200]}"
+    rung = scalars.rung
     if equal is None:
-        rung = "symbolic" if comparison.needs_symbolic else "limit"
+        rung = "symbolic" if scalars.needs_symbolic else "limit"
     return Verdict(equal, rung, detail)
 
 

@@ -9,40 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 
-from rewardkit.equivalence.algebra import differ_by_variable, normal, same_form
+from rewardkit.equivalence.algebra import normal
 from rewardkit.equivalence.inequalities import same_solutions
-from rewardkit.equivalence.numeric import Opaque, same_value, value_of
-from rewardkit.equivalence.polynomials import Form, TooLarge, Undefined
+from rewardkit.equivalence.polynomials import TooLarge, Undefined
 from rewardkit.equivalence.reader import Reading, choice
 from rewardkit.equivalence.regions import region, same_region
+from rewardkit.equivalence.scalars import Scalars
 from rewardkit.equivalence.shapes import (
     MAX_MEMBERS,
+    applied,
     assignments,
+    bare_items,
     both_signs,
     conditional,
-    constant_of_integration,
-    constant_ratio,
-    in_radians,
     is_name,
-    letter_unit,
     may_stand_for,
     members_of,
-    mentions,
     moved_left,
-    natural,
-    plain_log,
     single_inequalities,
-    split_unit,
-    without_mark,
+    unmatched,
 )
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     ONE,
-    PI,
     Builder,
-    Call,
     Collection,
     Matrix,
     Node,
@@ -52,18 +44,19 @@ from rewardkit.equivalence.tree import (
     Ratio,
     Relation,
     SetOperation,
-    Sum,
     Symbol,
     Tuple,
     Words,
-    negative,
     quotient,
-    substitute,
     symbols,
 )
-from rewardkit.equivalence.units import DEGREE, RADIAN
 
 _SETS = (SetOperation, Builder)
+
+
+_RUNGS = {Number: "number", Words: "words", **dict.fromkeys(EXPRESSIONS[1:], "form")}
+MAX_COMPARED = 30
+"""Members of a list that are compared pair by pair; those with equal normal forms do not count."""
 
 
 class Comparison:
@@ -72,21 +65,18 @@ class Comparison:
     def __init__(
         self, tolerance: Fraction | None = None, beyond: Callable[[Node, Node], bool | None] | None = None
     ) -> None:
-        self._tolerance = tolerance
-        self._beyond = beyond
-        self.rung = "structure"
-        self.undecided = ""
-        self.needs_symbolic = False
+        self.scalars = Scalars(tolerance, beyond)
+        self._in_list = False
 
     def same(self, a: Node, t: Node) -> bool | None:
         """Whether answer and truth are the same; ``None`` where it could not be decided."""
         if a == t:
-            self.rung = "number" if isinstance(a, Number) else "form" if isinstance(a, EXPRESSIONS) else self.rung
+            self.scalars.rung = _RUNGS.get(type(a), self.scalars.rung)
             return True
         a, t = both_signs(a), both_signs(t)
         if isinstance(a, Words) or isinstance(t, Words):
-            self.rung = "words"
-            return isinstance(a, Words) and isinstance(t, Words) and _listed_words(a) == _listed_words(t)
+            self.scalars.rung = "words"
+            return _same_words(a, t)
         if isinstance(a, Relation) or isinstance(t, Relation):
             return self._relations(a, t)
         if isinstance(a, Collection) or isinstance(t, Collection):
@@ -102,7 +92,7 @@ class Comparison:
             return self._ratios(a, t)
         if isinstance(a, Numeral) or isinstance(t, Numeral):
             return False
-        return self._quantities(a, t)
+        return self.scalars.quantities(a, t)
 
     # --- structures -----------------------------------------------------------------------------------------
 
@@ -128,32 +118,31 @@ class Comparison:
         if not (isinstance(a, Ratio) and isinstance(t, Ratio)):
             ratio, other = (a, t) if isinstance(a, Ratio) else (t, a)
             assert isinstance(ratio, Ratio)
-            plain = len(ratio.items) == 2 and not ratio.clock and isinstance(other, Number)
-            fraction = plain and isinstance(other, Number) and isinstance(other.value, Fraction)
-            return fraction and self.scalar(quotient(*ratio.items), other)
+            plain = len(ratio.items) == 2 and not ratio.clock and all(isinstance(i, EXPRESSIONS) for i in ratio.items)
+            if not (plain and isinstance(other, Number) and isinstance(other.value, Fraction)):
+                return False
+            return self.scalars.equal(quotient(*ratio.items), other)
         same = self._all(a.items, t.items)
         if same is not False or a.clock or t.clock or len(a.items) != len(t.items):
             return same
-        items = (*a.items, *t.items)
-        if not all(isinstance(item, EXPRESSIONS) for item in items):
-            return False
-        crossed = [
-            (Product((x, t.items[0])), Product((y, a.items[0]))) for x, y in zip(a.items[1:], t.items[1:], strict=True)
-        ]
-        return self._every(self.scalar(x, y) for x, y in crossed)
+        return self._scaled(bare_items(a), bare_items(t))
 
-    def _every(self, verdicts: object) -> bool | None:
-        result: bool | None = True
-        for verdict in verdicts:  # type: ignore[attr-defined]
-            if verdict is False:
+    def _scaled(self, answers: Sequence[Node] | None, truths: Sequence[Node] | None) -> bool | None:
+        """Whether two ratios are multiples of each other: all a_i t_k = a_k t_i, and not all zero."""
+        if answers is None or truths is None or any(all(i == Number(0) for i in side) for side in (answers, truths)):
+            return False
+        verdict: bool | None = True
+        for (a, t), (b, u) in combinations(list(zip(answers, truths, strict=True)), 2):
+            equal = self.scalars.equal(Product((a, u)), Product((b, t)))
+            if equal is False:
                 return False
-            result = result if verdict else None
-        return result
+            verdict = verdict if equal else None
+        return verdict
 
     def _sets(self, a: Node, t: Node) -> bool | None:
         one, two = region(a), region(t)
         if one is not None and two is not None:
-            return same_region(one, two, self.scalar)
+            return same_region(one, two, self.scalars.equal)
         if isinstance(a, SetOperation) and isinstance(t, SetOperation) and a.operator == t.operator:
             return self._all(a.parts, t.parts) if a.operator == "∖" else self._matched(a.parts, t.parts)
         if isinstance(a, Builder) and isinstance(t, Builder):
@@ -163,22 +152,49 @@ class Comparison:
     def _collections(self, a: Node, t: Node) -> bool | None:
         for one, two in ((a, t), (t, a)):
             named = assignments(one)
-            if named is not None and isinstance(two, Tuple):
-                return two.brackets == "()" and self._all([v for _, v in named], two.items)
+            if named is not None and isinstance(two, (Tuple, Collection)) and assignments(two) is None:
+                return self._named_values(named, two, reverse=one is t)
         if isinstance(a, _SETS) or isinstance(t, _SETS) or conditional(a) or conditional(t):
-            return self._sets(a, t)
+            regions = region(a), region(t)
+            if None not in regions or not (isinstance(a, Collection) and isinstance(t, Collection)):
+                return self._sets(a, t)
         members, true_members = members_of(a), members_of(t)
         if isinstance(a, Collection) != isinstance(t, Collection) and len(members) == len(true_members) == 1:
-            return self.same(members[0], true_members[0])
+            return Symbol("∅") not in (*members, *true_members) and self.same(members[0], true_members[0])
         if not (isinstance(a, Collection) and isinstance(t, Collection)):
             return False
         return self._matched(members, true_members)
 
+    def _named_values(self, named: list[tuple[Node, Node]], values: Node, *, reverse: bool) -> bool | None:
+        """``x = 2, y = 3`` for (2, 3) or "2, 3": in the order given, or in that of the names."""
+        if isinstance(values, Tuple) and values.brackets != "()":
+            return False
+        assert isinstance(values, (Tuple, Collection))
+        orders = [named, sorted(named, key=lambda pair: repr(pair[0]))]
+        verdicts = []
+        for order in orders if isinstance(values, Tuple) else orders[:1]:
+            mine = [value for _, value in order]
+            verdicts.append(self._all(values.items, mine) if reverse else self._all(mine, values.items))
+        return True if True in verdicts else verdicts[-1]
+
     def _matched(self, answers: Sequence[Node], truths: Sequence[Node]) -> bool | None:
-        """Whether the members pair off, in any order."""
-        if len(answers) != len(truths) or len(answers) > MAX_MEMBERS:
-            return False if len(answers) != len(truths) else None
-        left = list(truths)
+        """Whether the members pair off, in any order; equal normal forms first, since that is cheap."""
+        if len(answers) != len(truths):
+            return False
+        if len(answers) > MAX_MEMBERS:
+            self.scalars.undecided = f"more than {MAX_MEMBERS} members"
+            return None
+        rest, left = unmatched(answers, truths)
+        if len(rest) > MAX_COMPARED:
+            self.scalars.undecided = f"more than {MAX_COMPARED} members whose normal forms differ"
+            return None
+        outer, self._in_list = self._in_list, True
+        try:
+            return self._paired(rest, left)
+        finally:
+            self._in_list = outer
+
+    def _paired(self, answers: Sequence[Node], left: list[Node]) -> bool | None:
         unsure = False
         for answer in answers:
             for index, truth in enumerate(left):
@@ -211,21 +227,22 @@ class Comparison:
         if one is not None and two is not None:
             if one[0] == two[0]:
                 return self.same(one[1], two[1])
-            if may_stand_for(one[0], two[0]):
+            if not self._in_list and may_stand_for(one[0], two[0]):
                 return self.same(one[1], two[1])
         operators = {*a.operators, *t.operators}
         if operators <= {"="}:
             return self._equations(a, t)
         regions = region(a), region(t)
         if regions[0] is not None and regions[1] is not None:
-            return same_region(regions[0], regions[1], self.scalar)
+            return same_region(regions[0], regions[1], self.scalars.equal)
         return self._inequalities(a, t)
 
     def _defined(self, relation: Relation) -> tuple[Node, Node] | None:
         r"""Name and value of ``x = 5``, ``f(x) = 2x``, ``x \in [0, 1]``, ``2 + 3 = 5``, ``x = \sqrt2 \approx 1.41``."""
         sides, operators = relation.sides, relation.operators
         if operators == ("∈",):
-            return (sides[0], sides[1]) if is_name(sides[0]) else None
+            element_of = is_name(sides[0]) and (not isinstance(sides[1], EXPRESSIONS) or sides[1] == Symbol("ℝ"))
+            return (sides[0], sides[1]) if element_of else None
         if not set(operators) <= {"=", "≈"}:
             return None
         exact = [sides[0]]
@@ -235,9 +252,11 @@ class Comparison:
             exact.append(side)
         if len(exact) == 2 and is_name(exact[1]) and not is_name(exact[0]):
             exact.reverse()
+        while len(exact) > 2 and is_name(exact[0]) and is_name(exact[1]):  # x = y = 5
+            del exact[0]
         if is_name(exact[0]) and len(exact) > 1:
             name, values = exact[0], exact[1:]
-            if symbols(name) & symbols(values[0]) - {""} and not isinstance(name, Call):
+            if symbols(name) & symbols(values[0]) and not applied(name):
                 return None
         else:
             name, values = ONE, exact
@@ -254,7 +273,7 @@ class Comparison:
         if len(a.sides) > 2:
             return self._all(a.sides, t.sides)
         if all(isinstance(side, EXPRESSIONS) for side in (*a.sides, *t.sides)):
-            return self._proportional(moved_left(a.sides), moved_left(t.sides)) is not False
+            return self.scalars.proportional(moved_left(a.sides), moved_left(t.sides)) is not False
         same = self._all(a.sides, t.sides)
         return same if same is not False else self._all(a.sides[::-1], t.sides)
 
@@ -267,7 +286,7 @@ class Comparison:
         left = list(twos)
         for operator, difference in ones:
             for index, (other, truth) in enumerate(left):
-                if operator == other and self._proportional(difference, truth, positive=operator != "≠"):
+                if operator == other and self.scalars.proportional(difference, truth, positive=operator != "≠"):
                     del left[index]
                     break
             else:
@@ -284,113 +303,17 @@ class Comparison:
             return None
         return same_solutions((one[0], forms[0]), (two[0], forms[1]), *names)
 
-    def _proportional(self, a: Node, t: Node, *, positive: bool = False) -> bool:
-        """Whether a = c · t for a constant c (above zero)."""
-        if symbols(a) != symbols(t):
-            return False
-        try:
-            one, two = normal(a), normal(t)
-            constant = constant_ratio(one, two)
-            if constant is not None:
-                return constant > 0 or not positive
-            constant = constant_ratio(Form(one.top, {(): 1}), Form(two.top, {(): 1}))
-            if constant is not None and not positive:
-                return True
-        except (Undefined, TooLarge):
-            return False
-        ratio = quotient(a, t)
-        moved = ratio
-        for index, name in enumerate(sorted(symbols(a))):
-            moved = substitute(moved, name, Number(Fraction(17 + 4 * index, 13)))
-        try:
-            if not same_value(ratio, moved):
-                return False
-            return not positive or bool(value_of(moved) > 0)
-        except (Undefined, TooLarge, Opaque, TypeError):
-            return False
 
-    # --- scalars --------------------------------------------------------------------------------------------
+def _same_words(a: Node, t: Node) -> bool:
+    if isinstance(a, Words) and isinstance(t, Words):
+        return _listed_words(a) == _listed_words(t)
+    words, other = (a, t) if isinstance(a, Words) else (t, a)
+    return isinstance(words, Words) and other == Symbol("∅") and words.text in _NOTHING
 
-    def _quantities(self, a: Node, t: Node) -> bool | None:
-        a, unit = split_unit(a)
-        t, true_unit = split_unit(t)
-        if unit is None and true_unit is not None:
-            a, unit = letter_unit(a)
-        elif true_unit is None and unit is not None:
-            t, true_unit = letter_unit(t)
-        if unit is not None and true_unit is not None and unit != true_unit:
-            if {unit.dimensions, true_unit.dimensions} == {DEGREE.dimensions, RADIAN.dimensions}:
-                a, t = (in_radians(x) if u == DEGREE else x for x, u in ((a, unit), (t, true_unit)))
-            elif unit.dimensions != true_unit.dimensions:
-                return False
-            else:
-                a = Product((Number(unit.factor / true_unit.factor), a))
-        percent, true_percent = without_mark(a, "percent"), without_mark(t, "percent")
-        if percent is not None and true_percent is not None:
-            return self.scalar(percent, true_percent)
-        if percent is not None or true_percent is not None:
-            if unit is not None or true_unit is not None:
-                return False
-            bare = self.scalar(percent or a, true_percent or t)
-            return bare or self.scalar(a, t)
-        same = self.scalar(a, t)
-        if same is False and (unit == DEGREE) != (true_unit == DEGREE):
-            one, two = (in_radians(x) if u == DEGREE else x for x, u in ((a, unit), (t, true_unit)))
-            other = t if unit == DEGREE else a
-            return mentions(other, PI) and self.scalar(one, two)
-        return same
 
-    def scalar(self, a: Node, t: Node) -> bool | None:
-        """Whether two expressions are equal."""
-        if not (isinstance(a, EXPRESSIONS) and isinstance(t, EXPRESSIONS)):
-            return self.same(a, t)
-        if isinstance(a, Number) and isinstance(t, Number):
-            self.rung = "number" if self.rung == "structure" else self.rung
-            if self._tolerance is not None:
-                return abs(Fraction(a.value) - t.value) <= self._tolerance
-            return a.value == t.value
-        rest, true_rest = constant_of_integration(a), constant_of_integration(t)
-        if rest is not None and true_rest is not None:
-            return self._differ_by_constant(rest, true_rest)
-        verdict = self._decided(a, t)
-        if verdict is False and (plain_log(a) or plain_log(t)):  # \log without a base: ten, else e
-            return self._decided(natural(a), natural(t))
-        return verdict
-
-    def _differ_by_constant(self, a: Node, t: Node) -> bool | None:
-        """Two antiderivatives without their constants."""
-        gap: Node = Sum((a, negative(t)))
-        moved = gap
-        for index, name in enumerate(sorted(symbols(gap))):
-            moved = substitute(moved, name, Sum((Symbol(name), Number(Fraction(3 + index, 17)))))
-        return self._decided(gap, moved)
-
-    def _decided(self, a: Node, t: Node) -> bool | None:
-        try:
-            if self._tolerance is not None and not (symbols(a) | symbols(t)):
-                self.rung = "values"
-                return bool(abs(value_of(a) - value_of(t)) <= float(self._tolerance))
-            self.rung = "form"
-            verdict = same_form(a, t)
-            if verdict is None:
-                self.rung = "values"
-                verdict = same_value(a, t)
-            if verdict is None:
-                self.undecided = "too few points where both sides exist"
-            return verdict
-        except Undefined:
-            return False
-        except (TooLarge, Opaque) as error:
-            if differ_by_variable(a, t):
-                return False
-            self.undecided = str(error)
-            if isinstance(error, TooLarge):
-                return None
-            if self._beyond is not None:
-                self.rung = "symbolic"
-                return self._beyond(a, t)
-            self.needs_symbolic = True
-            return None
+_NOTHING = frozenset(
+    ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
+)
 
 
 def _listed_words(words: Words) -> list[str]:

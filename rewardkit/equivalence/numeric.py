@@ -38,9 +38,13 @@ MAX_MAGNITUDE = 20_000
 """Bits before or behind the point of any intermediate value."""
 MAX_STEPS = 20_000
 """Operations of one evaluation; a series counts every term."""
-MAX_GAMMA_BITS = 400
+MAX_GAMMA_BITS = 700
 """Extra bits of precision where there are factorials or other functions that mpmath computes slowly."""
 _SLOW = frozenset(("factorial", "factorial2", "gamma", "binom", "erf"))
+"""Functions whose cost explodes with the precision."""
+_OF_COMPLEX = frozenset(("abs", "arg", "Re", "Im", "norm"))
+_STEPS = frozenset(("floor", "ceil"))
+_IMAGINARY = "imaginary part of "
 _BITS, _AGREE = 160, 80
 _CONFIRM_BITS, _CONFIRM_AGREE = 480, 320
 _NEEDED = 3
@@ -66,9 +70,15 @@ def same_value(a: Node, b: Node) -> bool | None:
     if not names:
         difference = _Difference(a, b, {})
         return difference.agrees() and difference.confirmed()
+    if _complex(a, b, names):
+        return _everywhere(a, b, names)
     real = list(_agreements(a, b, _real_points(names)))
     if real and not real[-1][0]:
         return False
+    if real and (_holds_call(a, _STEPS) or _holds_call(b, _STEPS)):  # they differ from each other at whole numbers only
+        real += list(_agreements(a, b, _whole_points(names)))
+        if not real[-1][0]:
+            return False
     if len(real) < _NEEDED:  # a series up to n, (-1)^n
         real += list(_agreements(a, b, _whole_points(names)))
         if real and not real[-1][0]:
@@ -77,10 +87,30 @@ def same_value(a: Node, b: Node) -> bool | None:
         return real[0][1].confirmed()
     if real:
         return None
-    everywhere = list(_agreements(a, b, _real_points(names), real_only=False))
-    if not everywhere:
+    return _everywhere(a, b, names, real=True)
+
+
+def _everywhere(a: Node, b: Node, names: list[str], *, real: bool = False) -> bool | None:
+    """Agreement at complex points; or at real ones where the values are complex."""
+    points = _real_points(names)
+    found = list(_agreements(a, b, points if real else _turned(points), real_only=False))
+    if not found:
         return None
-    return everywhere[-1][0] and len(everywhere) >= _NEEDED and everywhere[0][1].confirmed()
+    return found[-1][0] and len(found) >= _NEEDED and found[0][1].confirmed()
+
+
+def _turned(points: Iterator[dict[str, tuple[int, int]]]) -> Iterator[dict[str, tuple[int, int]]]:
+    for point in points:
+        turned = dict(point)
+        for index, (name, (size, shift)) in enumerate(point.items()):
+            turned[_IMAGINARY + name] = (size * (index + 3) // (index + 2), shift)
+        yield turned
+
+
+def _complex(a: Node, b: Node, names: list[str]) -> bool:
+    """Whether variables are complex: i or a variable z or w beside |…|, Re, Im or arg."""
+    unknown = bool({"z", "w"} & set(names)) or _holds_symbol(a, "i") or _holds_symbol(b, "i")
+    return unknown and (_holds_call(a, _OF_COMPLEX) or _holds_call(b, _OF_COMPLEX))
 
 
 def value_of(node: Node) -> Any:
@@ -106,18 +136,23 @@ def _agreements(
 
 
 def _real_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
-    """Points as rationals p/2^40: positive ones first, then negative, mixed, small, large."""
+    """Points as rationals p/2^40: positive, negative, mixed, small, and large ones (up to 10, |x − 10| is 10 − x)."""
     for low, high, signs in (
         (0.3, 2.7, "+"), (0.3, 2.7, "+"), (0.3, 2.7, "-"), (0.1, 0.9, "±"), (0.3, 2.7, "∓"), (3, 9, "+"),
-        (0.1, 0.9, "+"), (0.05, 0.5, "-"), (0.05, 0.5, "+"), (0.3, 1.9, "±"),
+        (0.1, 0.9, "+"), (0.05, 0.5, "-"), (0.05, 0.5, "+"), (0.3, 1.9, "±"), (20, 90, "±"), (2e3, 9e3, "+"),
+        (2e3, 9e3, "-"), (2e6, 9e6, "∓"),
     ):  # fmt: skip
         point: dict[str, tuple[int, int]] = {}
         for index, name in enumerate(names):
-            share = zlib.crc32(f"{name} {low} {high} {signs} {len(point)}".encode()) / 2**32
+            share = _hash(f"{name} {low} {high} {signs} {len(point)}") / 2**32
             size = int((low + (high - low) * share) * 2**40) | 1
             negative = signs == "-" or ((signs == "±") == (index % 2 == 0) and signs in "±∓")
             point[name] = (-size if negative else size, 40)
         yield point
+
+
+def _hash(text: str) -> int:
+    return zlib.crc32(text.encode(errors="backslashreplace"))
 
 
 def _whole_points(names: list[str]) -> Iterator[dict[str, tuple[int, int]]]:
@@ -130,15 +165,15 @@ class _Difference:
 
     def __init__(self, a: Node, b: Node, point: Mapping[str, tuple[int, int]]) -> None:
         self._a, self._b, self._point = a, b, point
-        self._magnitude = 0
+        self._magnitude = self._smallest = 0
         self.left_the_reals = False
 
     def agrees(self) -> bool:
         return self._within(_BITS, _AGREE)
 
     def confirmed(self) -> bool:
-        extra = 2 * self._magnitude + _constant_bits(self._a) + _constant_bits(self._b)
-        limit = MAX_GAMMA_BITS if _slow(self._a) or _slow(self._b) else MAX_MAGNITUDE
+        extra = 2 * (self._magnitude - self._smallest) + _constant_bits(self._a) + _constant_bits(self._b)
+        limit = MAX_GAMMA_BITS if _holds_call(self._a, _SLOW) or _holds_call(self._b, _SLOW) else MAX_MAGNITUDE
         if extra > limit:
             raise TooLarge(f"constants of more than {limit} bits")
         return self._within(_CONFIRM_BITS + extra, _CONFIRM_AGREE + extra)
@@ -147,20 +182,19 @@ class _Difference:
         evaluation = _Evaluation(self._point, bits)
         one, two = (evaluation.lossy(evaluation.value(side)) for side in (self._a, self._b))
         self.left_the_reals = evaluation.left_the_reals
-        self._magnitude = evaluation.magnitude
+        self._magnitude, self._smallest = evaluation.magnitude, evaluation.smallest
         difference = one - two
         return not difference or evaluation.context.mag(difference) < evaluation.magnitude - agree
 
 
-def _slow(node: Node) -> bool:
-    """Whether there are functions whose cost explodes with the precision."""
-    stack = [node]
-    while stack:
-        top = stack.pop()
-        if isinstance(top, Call) and top.name in _SLOW:
-            return True
-        stack.extend(children(top))
-    return False
+def _holds_call(node: Node, names: frozenset[str]) -> bool:
+    if isinstance(node, Call) and node.name in names:
+        return True
+    return any(_holds_call(below, names) for below in children(node))
+
+
+def _holds_symbol(node: Node, name: str) -> bool:
+    return node == Symbol(name) or any(_holds_symbol(below, name) for below in children(node))
 
 
 def _constant_bits(node: Node) -> int:
@@ -193,9 +227,15 @@ class _Evaluation:
         self.context = local_context()
         self.context.prec = bits
         self.magnitude = 0
+        self.smallest = 0
         self.left_the_reals = False
         self._steps = 0
-        self._values = {name: self.context.ldexp(top, -shift) for name, (top, shift) in point.items()}
+        parts = {name: self.context.ldexp(top, -shift) for name, (top, shift) in point.items()}
+        self._values = {name: part for name, part in parts.items() if not name.startswith(_IMAGINARY)}
+        for name, part in parts.items():
+            if name.startswith(_IMAGINARY):
+                plain = name.removeprefix(_IMAGINARY)
+                self._values[plain] = self.context.mpc(self._values[plain], part)
 
     def value(self, node: Node) -> Any:
         """The value of an expression."""
@@ -203,8 +243,12 @@ class _Evaluation:
         if self._steps > MAX_STEPS:
             raise TooLarge(f"more than {MAX_STEPS} operations")
         value = self._RULES[type(node)](self, node)
-        if value and abs(self.context.mag(value)) > MAX_MAGNITUDE:
-            raise TooLarge("a value with too many digits")
+        if value:
+            magnitude = int(self.context.mag(value))
+            if abs(magnitude) > MAX_MAGNITUDE:
+                raise TooLarge("a value with too many digits")
+            if magnitude < self.smallest and not isinstance(node, Sum):  # a sum may be small by cancellation
+                self.smallest = magnitude
         return value
 
     def lossy(self, value: Any) -> Any:
@@ -285,7 +329,7 @@ class _Evaluation:
             raise Opaque({"int": "an integral", "lim": "a limit"}[name])
         args = [self.lossy(self.value(arg)) for arg in node.args]
         if name in UNKNOWN_FUNCTIONS:  # any function: one that has no relation to others
-            seed = zlib.crc32(name.encode()) % 97 + 1
+            seed = _hash(name) % 97 + 1
             return sum(context.cos(arg * seed / (7 + k)) * (k + 2) for k, arg in enumerate(args))
         function = _FUNCTIONS.get(name)
         if function is None:

@@ -14,7 +14,9 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rewardkit.equivalence.answers import Reader
+from rewardkit.equivalence.commands import FUNCTIONS
 from rewardkit.equivalence.lexer import MAX_CHARS, NotMath, Token, lex
+from rewardkit.equivalence.parser import quoted
 from rewardkit.equivalence.tree import (
     Collection,
     Node,
@@ -24,13 +26,14 @@ from rewardkit.equivalence.tree import (
     Words,
     simple,
 )
+from rewardkit.equivalence.units import NO_UNIT
 
-_INTEGER = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d{1,400})", re.ASCII)
+_INTEGER = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3}){1,100}|\d{1,400})", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?\d{0,100}\.\d{1,100}", re.ASCII)
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d{1,100})\}\{(\d{1,100})\}|(-?)(\d{1,100})/(\d{1,100})", re.ASCII)
 _PUNCTUATION = " \t\n.,;:!?\"'()*"
 _CHOICE = re.compile(r"\(?([A-Z])[.):]\s*(\S.*)?|\(([A-Z])\)\s*(\S.*)?", re.DOTALL)
-_OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-Z](?![A-Za-z])|\bor\b|\band\b")
+_OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])|\b(?:or|and|no|not|maybe|perhaps|wrong|possibly)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def read(text: str) -> Reading:
 
 
 def _read(text: str) -> Reading:
-    text = text.strip()
+    text = _opened(text.strip())
     if _INTEGER.fullmatch(text):
         text = text.replace(",", "")
         return Reading(text, Number(int(text)))
@@ -68,11 +71,13 @@ def _read(text: str) -> Reading:
         tokens = lex(text)
     except NotMath as problem:
         return Reading(text, None, str(problem))
-    while tokens and tokens[-1].text in (".", ",", ";", ":") and not _ellipsis(tokens):
+    while tokens and tokens[-1].text in (".", ",", ";", ":", "\\\\") and not _ellipsis(tokens):
         tokens.pop()
     form = canonical(tokens)
     if not form:
         return Reading("", None, "nothing is written there")
+    if tokens[0].text == "≈":
+        del tokens[0]
     words = _words(tokens)
     if words is not None:
         return Reading(form, words)
@@ -82,6 +87,8 @@ def _read(text: str) -> Reading:
     except NotMath as problem:
         labelled = _labelled(tokens)
         return Reading(form, labelled, "" if labelled else str(problem))
+    except RecursionError:
+        return Reading(form, None, "nested too deeply")
 
 
 _short = lru_cache(maxsize=4_096)(_read)
@@ -89,14 +96,41 @@ _long = lru_cache(maxsize=128)(_read)
 
 
 def _needless_brace(tokens: list[Token], at: int) -> bool:
-    """Whether a brace holds a single token: x^{2} is x^2."""
-    text = tokens[at].text
-    if text == "{":
-        return at + 2 < len(tokens) and tokens[at + 2].text == "}" and tokens[at + 1].text not in ("{", "}")
-    return text == "}" and at >= 2 and tokens[at - 2].text == "{" and tokens[at - 1].text not in ("{", "}")
+    """Whether a brace holds a single character of a script: x^{2} is x^2."""
+    start = at if tokens[at].text == "{" else at - 2
+    if not 0 < start <= len(tokens) - 3 or tokens[start].text != "{" or tokens[start + 2].text != "}":
+        return False
+    follows = tokens[start + 3].kind if start + 3 < len(tokens) else ""
+    return (
+        tokens[start - 1].text in ("^", "_", "pmod")
+        and tokens[start + 1].kind in ("num", "sym")
+        and len(tokens[start + 1].text) == 1
+        and follows != "num"
+    )
 
 
 _SEPARATORS = str.maketrans("", "", " ,{}\\!;:~\t\n")
+
+
+def _opened(text: str) -> str:
+    """The text without what only frames it: a box, bold marks, an equals sign in front."""
+    while text.startswith(("\\boxed", "\\fbox", "**")):
+        inner = text[2:-2] if text.startswith("**") and text.endswith("**") and len(text) > 4 else _unboxed(text)
+        if inner is None:
+            break
+        text = inner.strip()
+    return text[1:] if text.startswith("=") else text
+
+
+def _unboxed(text: str) -> str | None:
+    """The content where one box holds all of the text."""
+    start = text.find("{")
+    depth = 0
+    for at in range(start, len(text)) if start > 0 else ():
+        depth += (text[at] == "{") - (text[at] == "}")
+        if depth == 0:
+            return text[start + 1 : at] if at == len(text) - 1 and not text[6:start].strip("d ") else None
+    return None
 
 
 def as_list(text: str) -> Node | None:
@@ -124,6 +158,8 @@ def canonical(tokens: list[Token]) -> str:
     wordy = False
     previous = ""
     for kind, text, spaced in tokens:
+        if kind == "cmd" or (kind == "sym" and len(text) > 1):
+            text = "\\" + text  # \xi is not x i
         if kind in ("word", "text") or (kind == "sym" and wordy):
             if parts and (spaced or wordy):
                 parts.append(" ")
@@ -157,40 +193,76 @@ def _ellipsis(tokens: list[Token]) -> bool:
     return tokens[-1].text == "." and len(tokens) > 1 and tokens[-2].text.endswith(".")
 
 
-def _words(tokens: list[Token]) -> Words | None:
+def _words(tokens: list[Token]) -> Node | None:
     """Plain language: nothing but words, at least one of them no symbol or function."""
     if not any((kind == "text" and len(text) > 1) or kind == "word" for kind, text, _ in tokens):
         return None
     letters = 0
     for kind, text, spaced in tokens:
-        if kind == "text" or (kind == "word" and text not in _MATHS):
+        if text in FUNCTIONS and kind in ("text", "word"):
+            return None
+        if kind == "text" or kind == "word":
             letters += 1
         elif (kind == "sym" and (spaced or len(tokens) > 2) and text.isascii() and letters) or (
-            kind == "op" and text in ".,!?-'\"/:"
+            kind == "op" and text in ".,!?-'\"/:" and (text != "!" or spaced or tokens[-1].text == "!")
         ):
             continue
         else:
             return None
-    if len(tokens) == 1 and tokens[0].kind == "text" and tokens[0].text in _MATHS:
+    if len(tokens) == 1 and tokens[0].kind == "word" and not is_word(tokens[0].text):
         return None
     text = " ".join(canonical(tokens).casefold().split()).strip(_PUNCTUATION)
+    if text in _ALL_REALS:
+        return Symbol("ℝ")
     return Words(text) if letters and text else None
 
 
-_MATHS = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "ln", "log", "exp", "sqrt", "max", "min", "gcd", "lcm"))
+_ALL_REALS = frozenset(
+    ("all real numbers", "all reals", "the real numbers", "the set of all real numbers", "any real number")
+)
+_SHORT_WORDS = frozenset("no on in up is it ok me my we us am pm".split())
+
+
+def is_word(text: str) -> bool:
+    """Whether a bare run of letters is plain language, not a product such as ``mg``, ``abc`` or ``xy``."""
+    low = text.casefold()
+    if len(low) > 4:
+        return True
+    if len(low) == 2:
+        return low in _SHORT_WORDS
+    return (bool(set(low) & set("aeiouy")) and not set(low) <= set("abcdexyz") and text[1:] == low[1:]) or (
+        text.isupper() and len(text) == 4
+    )
 
 
 def _labelled(tokens: list[Token]) -> Node | None:
     """``label = value`` where the label is nothing that can be parsed."""
-    texts = [token.text for token in tokens]
-    if texts.count("=") != 1:
-        return None
-    at = texts.index("=")
-    label, rest = tokens[:at], tokens[at + 1 :]
-    if not rest or not any(token.kind in ("word", "text", "sym") for token in label):
+    depth, at = 0, -1
+    for index, token in enumerate(tokens):
+        depth += (token.text in ("(", "{")) - (token.text in (")", "}"))
+        if token.text == "=" and depth == 0 and at < 0:
+            at = index
+    label, rest = tokens[: max(at, 0)], tokens[at + 1 :]
+    if not rest or not _is_label(label):
         return None
     try:
         value = Reader(rest).answer()
     except NotMath:
         return None
-    return Relation((Symbol("label " + canonical(label)), value), ("=",))
+    return Relation((Symbol(quoted(canonical(label))), value), ("=",))
+
+
+def _is_label(tokens: list[Token]) -> bool:
+    """Words that name something, or a letter with brackets: P(X = 2)."""
+    if not tokens or any(word in NO_UNIT for t in tokens for word in t.text.casefold().split() if t.kind != "sym"):
+        return False
+    if all(token.kind in ("word", "text", "sym") for token in tokens):
+        return True
+    inner = tokens[2:-1]
+    return (
+        tokens[0].kind == "sym"
+        and len(tokens) > 3
+        and tokens[1].text == "("
+        and tokens[-1].text == ")"
+        and all(t.kind in ("word", "text", "sym", "num") or t.text in "∩∪|=,<>≤≥_{}'+-" for t in inner)
+    )

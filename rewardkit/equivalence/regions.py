@@ -85,6 +85,8 @@ def _read(node: Node) -> tuple[str | None, _Parts]:
             return None, _nonempty(low, high)
         case Collection(items, _, True):
             return None, _united([(end, end) for end in (_end(item, True) for item in items)])
+        case Collection(items) if all(isinstance(item, Tuple) and _bounded_by(item) for item in items):
+            return None, _united([interval for item in items for interval in _read(item)[1]])
         case Collection(items, joiner):
             return _conditions(items, joiner)
         case SetOperation(operator, parts):
@@ -92,6 +94,9 @@ def _read(node: Node) -> tuple[str | None, _Parts]:
         case Builder(Symbol(name), condition):
             variable, intervals = _read(condition)
             return (None, intervals) if variable in (None, name) else _fail()
+        case Builder(Relation((Symbol(name), domain), ("∈",)), condition):
+            variable, intervals = _read(condition)
+            return (None, _intersected(_read(domain)[1], intervals)) if variable in (None, name) else _fail()
         case Symbol("ℝ"):
             return None, list(_EVERYTHING)
         case Symbol("∅"):
@@ -99,6 +104,13 @@ def _read(node: Node) -> tuple[str | None, _Parts]:
         case Relation():
             return _relation(node)
     return _fail()
+
+
+def _bounded_by(item: Tuple) -> bool:
+    """Whether a pair can only be an interval: an infinite end, or brackets of two kinds."""
+    return len(item.items) == 2 and (
+        item.brackets in ("(]", "[)") or any(i == INFINITY or i == negative(INFINITY) for i in item.items)
+    )
 
 
 def _fail() -> tuple[str | None, _Parts]:
@@ -161,33 +173,42 @@ def _solved(left: Node, operator: str, right: Node) -> tuple[str, _Parts]:
         raise _NotARegion
     (name,) = names
     variable = Symbol(name)
-    if Call("abs", (variable,)) in (left, right):
-        return name, _within(left, operator, right, Call("abs", (variable,)))
+    for one, sign, other in ((left, operator, right), (right, _FLIPPED.get(operator, operator), left)):
+        if isinstance(one, Call) and one.name == "abs" and not symbols(other):
+            return name, _within(one.args[0], sign, other)
+        if one == variable and not symbols(other):
+            return name, _compared(sign, _end(other, True))
     slope, start = _line(Sum((left, negative(right))), name)
     end = quotient(negative(start), slope)
     if isinstance(slope, Number) and slope.value < 0:
         operator = _FLIPPED.get(operator, operator)
-    point = _end(end, True)
+    return name, _compared(operator, _end(end, True))
+
+
+def _compared(operator: str, point: End) -> _Parts:
+    """The numbers that stand in a relation to a point."""
+    at, value = point.at, point.value
     match operator:
         case "<" | "≤":
-            return variable.name, [(_LOWEST, End(point.at, point.value, operator == "≤"))]
+            return _nonempty(_LOWEST, End(at, value, operator == "≤")) if value > _LOWEST.value else []
         case ">" | "≥":
-            return variable.name, [(End(point.at, point.value, operator == "≥"), _HIGHEST)]
+            return _nonempty(End(at, value, operator == "≥"), _HIGHEST) if value < _HIGHEST.value else []
         case "=":
-            return variable.name, [(point, point)]
+            return [(point, point)]
         case "≠":
-            return variable.name, _complement([(point, point)])
+            return _complement([(point, point)])
     raise _NotARegion
 
 
-def _within(left: Node, operator: str, right: Node, distance: Node) -> _Parts:
-    """|x| < a, and the like."""
-    if left != distance:
-        left, operator, right = right, _FLIPPED.get(operator, operator), left
-    high = _end(right, operator in ("≤", ">"))
-    if high.value <= 0 or operator not in _FLIPPED:
+def _within(argument: Node, operator: str, distance: Node) -> _Parts:
+    """|argument| < distance, and the like, for an argument that is linear."""
+    if operator not in _FLIPPED or _end(distance, True).value <= 0:
         raise _NotARegion
-    inside = [(End(negative(right), -high.value, high.closed), high)]
+    inner = {"<": "<", "≤": "≤", ">": "≤", "≥": "<"}[operator]
+    (_, above), (_, below) = (
+        _solved(argument, sign, end) for sign, end in ((inner, distance), (_FLIPPED[inner], negative(distance)))
+    )
+    inside = _intersected(above, below)
     return inside if operator in ("<", "≤") else _complement(inside)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 
-from rewardkit.equivalence.polynomials import Form
+from rewardkit.equivalence.algebra import normal
+from rewardkit.equivalence.polynomials import Form, TooLarge, Undefined, key
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     MINUS_ONE,
@@ -89,27 +91,36 @@ def mentions(node: Node, symbol: Symbol) -> bool:
 
 
 def is_name(node: Node) -> bool:
-    """Whether a side only names a quantity: a letter, f(x), AB, |AB|, \\frac{AB}{CD}, (x, y)."""
+    """Whether a side only names a quantity: a letter, f(x), \\sin A, AB, |AB|, \\frac{AB}{CD}, (x, y)."""
     match node:
         case Symbol(name):
             return name != "∞"
         case Call(name, args):
-            return name in UNKNOWN_FUNCTIONS or (name in ("abs", "norm") and is_name(args[0]))
+            return applied(node) or (len(args) == 1 and name not in ("degree", "percent") and is_name(args[0]))
         case Product(factors):
-            return len(factors) <= 4 and all(is_name(f) for f in factors)
+            return len(factors) <= 5 and all(is_name(f) for f in factors)
         case Power(base, Number(-1)):
             return is_name(base)
-        case Tuple(items) | Ratio(items):
+        case Tuple(items):
             return all(isinstance(item, Symbol) for item in items)
+        case Ratio(items):
+            return all(is_name(item) for item in items)
         case _:
             return False
 
 
+def applied(node: Node) -> bool:
+    """Whether a node is an unknown function of something: f(x), g'(2), f^{-1}(x)."""
+    return isinstance(node, Call) and node.name.removesuffix("^-1").rstrip("'") in UNKNOWN_FUNCTIONS
+
+
 def may_stand_for(one: Node, two: Node) -> bool:
-    """Whether two names may stand for the same: y and f(x), a label in words and anything."""
-    labels = [isinstance(n, Symbol) and (n.name.startswith("label ") or len(n.name) > 5) for n in (one, two)]
-    functions = [isinstance(n, Call) for n in (one, two)]
-    return any(labels) or functions[0] != functions[1]
+    """Whether two names may stand for the same: y and f(x); a name in words and a letter."""
+    labels = [isinstance(n, Symbol) and n.name.startswith("“") for n in (one, two)]
+    letters = [isinstance(n, Symbol) and not label for n, label in zip((one, two), labels, strict=True)]
+    if any(labels):
+        return any(letters)
+    return (applied(one) and letters[1]) or (applied(two) and letters[0])
 
 
 def members_of(node: Node) -> list[Node]:
@@ -201,7 +212,7 @@ def single_inequalities(relation: Relation) -> list[tuple[str, Node]]:
     """The inequalities of a chain, each as difference < 0, ≤ 0, = 0 or ≠ 0; none where a side is no expression."""
     steps: list[tuple[str, Node]] = []
     for pair, operator in zip(pairwise(relation.sides), relation.operators, strict=True):
-        if not all(isinstance(side, EXPRESSIONS) for side in pair):
+        if not all(isinstance(side, EXPRESSIONS) for side in pair) or operator not in ("<", ">", "≤", "≥", "≠", "="):
             return []
         if operator in (">", "≥"):
             operator, pair = {">": "<", "≥": "≤"}[operator], (pair[1], pair[0])
@@ -223,6 +234,8 @@ def constant_ratio(one: Form, two: Form) -> Fraction | None:
 def constant_of_integration(node: Node) -> Node | None:
     """``F(x) + C`` without the C; ``None`` for anything else."""
     if not isinstance(node, Sum) or node.terms[-1] not in (Symbol("C"), Symbol("c")):
+        return None
+    if any(isinstance(n, Call) and n.name in ("int", "lim", "sum", "prod") for n in _walk(node)):
         return None
     rest = node.terms[0] if len(node.terms) == 2 else Sum(node.terms[:-1])
     return rest if symbols(rest) and not mentions(rest, Symbol("C")) and not mentions(rest, Symbol("c")) else None
@@ -254,3 +267,34 @@ def natural(node: Node) -> Node:
             return Power(natural(base), natural(exponent))
         case _:
             return node
+
+
+def bare_items(ratio: Ratio) -> list[Node] | None:
+    """The items of a ratio as expressions, a unit that all of them have left out; ``None`` where that fails."""
+    split = [split_unit(item) for item in ratio.items]
+    values = [value for value, _ in split]
+    one_unit = len({unit for _, unit in split}) == 1
+    return values if one_unit and all(isinstance(value, EXPRESSIONS) for value in values) else None
+
+
+def unmatched(answers: Sequence[Node], truths: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+    """The members of two lists that have no counterpart with the same normal form."""
+    waiting: dict[str, list[int]] = {}
+    for index, truth in enumerate(truths):
+        waiting.setdefault(_form_key(truth), []).append(index)
+    rest: list[Node] = []
+    taken: set[int] = set()
+    for answer in answers:
+        found = waiting.get(_form_key(answer))
+        if found:
+            taken.add(found.pop())
+        else:
+            rest.append(answer)
+    return rest, [truth for index, truth in enumerate(truths) if index not in taken]
+
+
+def _form_key(node: Node) -> str:
+    if isinstance(node, EXPRESSIONS):
+        with suppress(Undefined, TooLarge):
+            return key(normal(node))
+    return repr(node)

@@ -93,7 +93,7 @@ SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
-_NO_UNIT = frozenset(
+NO_UNIT = frozenset(
     "and or not no to than if else but nor either neither maybe perhaps possibly probably plus minus times squared "
     "cubed factorial choose mod more less least most about approximately roughly nearly around almost over under "
     "between half halve third fourth quarter fifth sixth seventh eighth ninth tenth hundredth thousandth lakh crore "
@@ -119,7 +119,7 @@ def read_unit(words: str, power: int = 1) -> Unit:
     factor, dimensions = Fraction(1), dict[str, int]()
     for index, part in enumerate(re.split(r"/|\bper\b", words)):
         names = [name for name in _SPLIT.split(part.strip(" ,!?-")) if name]
-        if any(name.casefold() in _NO_UNIT or _singular(name.casefold()) in _NO_UNIT for name in names):
+        if any(name.casefold() in NO_UNIT or _singular(name.casefold()) in NO_UNIT for name in names):
             raise NotMath(f"{words!r} is no unit")
         for unit, exponent in _factors(names):
             exponent *= (-1 if index else 1) * power
