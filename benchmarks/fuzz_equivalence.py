@@ -5,8 +5,8 @@ r"""A coverage-guided fuzzer for the answer check: extraction, reading, comparis
 
 An input is an answer and a reference. It is kept, and mutated further by splices of LaTeX tokens, where it reaches a
 line of rewardkit.equivalence or a kind of verdict that none before it reached. Six things must hold for each:
-nothing raises; no check takes a second of processor time; an answer equals itself; both directions agree where both
-decide; `.why` is text; two rungs that both decide about two expressions (normal forms, values) agree.
+nothing raises; no check takes a second of processor time or a GiB; an answer equals itself; both directions agree
+where both decide; `.why` is text; two rungs that decide about two expressions (normal forms, values) agree.
 
 Files in --corpus hold an answer, a NUL and a reference; without a NUL the text is both. --save gets one such file
 for each distinct finding, made as short as deleting tokens can make it.
@@ -19,6 +19,7 @@ import hashlib
 import os
 import random
 import re
+import resource
 import signal
 import sys
 import time
@@ -35,6 +36,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 _SOURCE = str(Path(__file__).resolve().parents[1] / "rewardkit" / "equivalence")
 SLOW_SECONDS = 1.0
+MEMORY_BYTES = 2**30
 _TRACED = 10
 """How many times slower a traced check may be; one beyond that is timed again without the trace."""
 MAX_CHARS = 2_000
@@ -165,6 +167,12 @@ def examine(case: Case, limit: float = SLOW_SECONDS) -> tuple[tuple[Any, ...], F
     if problem is None:
         return kind, None
     return kind, Finding(f"{problem.partition(':')[0][:40]} {kind[:1]}", problem, case)
+
+
+def limit_memory(allowance: int) -> None:
+    """From here on an allocation beyond what is in use and `allowance` raises MemoryError, which is a finding."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + allowance, resource.RLIM_INFINITY))
 
 
 @contextmanager
@@ -349,7 +357,7 @@ def fuzz(
 def fuzz_with_atheris(seconds: float, seed: int, seeds: Sequence[Case], report: Callable[[Result], None]) -> None:
     """The same checks under libFuzzer's mutator and its coverage of branches; does not return."""
     try:
-        import atheris
+        import atheris  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         raise SystemExit("atheris is not installed here: pip install atheris, or leave out --engine atheris") from None
     with atheris.instrument_imports(include=["rewardkit.equivalence"]):
@@ -411,6 +419,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = f"{result.lines} lines covered, {result.kept} inputs kept, " if result.lines else ""
         console.print(f"{result.executions} executions, {rate:.0f}/s, {lines}{len(findings)} crashers", markup=False)
 
+    if sys.platform == "linux":
+        limit_memory(MEMORY_BYTES)
     if options.engine == "atheris":
         fuzz_with_atheris(options.seconds, options.seed, seeds, report)
     columns = (BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))

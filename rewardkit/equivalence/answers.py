@@ -142,8 +142,8 @@ class Reader(Parser):
                 self.at += 1
                 if word.casefold() in _PERCENT and not phrase:
                     value = Call("percent", (value,))
-                elif word.casefold() in SCALES and not phrase:
-                    value = Product((value, Number(SCALES[word.casefold()])))
+                elif (scale := SCALES.get(word.casefold().removesuffix("s"))) is not None and not phrase:
+                    value = Product((value, Number(scale)))
                 elif self.is_operator("^") or over:
                     phrase.append(word)
                     power = self._unit_power()

@@ -79,11 +79,15 @@ def _may_be_letters(one: Reading, other: Reading) -> bool:
         short = len(one.form) <= 4 and one.form.isascii() and one.form.isalpha()
         pair = len(one.form) == 2 and not set(one.form.casefold()) & set("eiou")  # "no" and "on" are words
         return short and (isinstance(other.value, Product) or (isinstance(other.value, Words) and pair))
-    return one.raw_unit and not other.raw_unit and not isinstance(other.value, Quantity)
+    return one.ambiguous and not other.ambiguous and not isinstance(other.value, Quantity)
+
+
+_MATHS = set("0123456789=<>+*/^_{}[]()|\\≤≥≠")
+"""Where one of these occurs, the case of letters counts."""
 
 
 def _unread(a: Reading, t: Reading) -> Verdict:
-    if a.form.casefold() == t.form.casefold() and len(a.form) > 1 and a.value is t.value:
+    if a.form.casefold() == t.form.casefold() and not _MATHS & set(a.form):
         return Verdict(True, "words", a.form[:200])
     if a.value is None:
         return Verdict(False, "unparseable", f"{a.form[:200]!r}: {a.problem}")

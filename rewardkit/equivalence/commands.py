@@ -72,7 +72,7 @@ def fraction(p: Parser) -> Node:
 def _argument(p: Parser) -> Node:
     """A group, or a single digit or symbol."""
     kind, text, _ = p.tokens[p.at]
-    if kind == "num" and text.isdigit() and text.isascii():
+    if kind == "num" and text.rstrip(".").isdigit() and text.isascii():
         if len(text) > 1:
             p.tokens[p.at] = Token("num", text[1:], False)
         else:

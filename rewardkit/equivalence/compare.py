@@ -118,12 +118,13 @@ class Comparison:
         if not (isinstance(a, Ratio) and isinstance(t, Ratio)):
             ratio, other = (a, t) if isinstance(a, Ratio) else (t, a)
             assert isinstance(ratio, Ratio)
-            plain = len(ratio.items) == 2 and not ratio.clock and all(isinstance(i, EXPRESSIONS) for i in ratio.items)
-            if not (plain and isinstance(other, Number) and isinstance(other.value, Fraction)):
+            items = bare_items(ratio)
+            fraction = isinstance(other, Number) and isinstance(other.value, Fraction)
+            if items is None or len(items) != 2 or ratio.clock or not fraction:
                 return False
-            return self.scalars.equal(quotient(*ratio.items), other)
+            return self.scalars.equal(quotient(*items), other)
         same = self._all(a.items, t.items)
-        if same is not False or a.clock or t.clock or len(a.items) != len(t.items):
+        if same is not False or (a.clock and t.clock) or len(a.items) != len(t.items):
             return same
         return self._scaled(bare_items(a), bare_items(t))
 
@@ -166,16 +167,14 @@ class Comparison:
         return self._matched(members, true_members)
 
     def _named_values(self, named: list[tuple[Node, Node]], values: Node, *, reverse: bool) -> bool | None:
-        """``x = 2, y = 3`` for (2, 3) or "2, 3": in the order given, or in that of the names."""
+        """``x = 2, y = 3`` for (2, 3) or "2, 3": in the order of the letters, or as given where words name them."""
         if isinstance(values, Tuple) and values.brackets != "()":
             return False
         assert isinstance(values, (Tuple, Collection))
-        orders = [named, sorted(named, key=lambda pair: repr(pair[0]))]
-        verdicts = []
-        for order in orders if isinstance(values, Tuple) else orders[:1]:
-            mine = [value for _, value in order]
-            verdicts.append(self._all(values.items, mine) if reverse else self._all(mine, values.items))
-        return True if True in verdicts else verdicts[-1]
+        if all(isinstance(name, Symbol) and not name.name.startswith("“") for name, _ in named):
+            named = sorted(named, key=lambda pair: repr(pair[0]))
+        mine = [value for _, value in named]
+        return self._all(values.items, mine) if reverse else self._all(mine, values.items)
 
     def _matched(self, answers: Sequence[Node], truths: Sequence[Node]) -> bool | None:
         """Whether the members pair off, in any order; equal normal forms first, since that is cheap."""
@@ -194,16 +193,25 @@ class Comparison:
         finally:
             self._in_list = outer
 
-    def _paired(self, answers: Sequence[Node], left: list[Node]) -> bool | None:
-        unsure = False
-        for answer in answers:
-            for index, truth in enumerate(left):
-                equal = self.same(answer, truth)
-                if equal:
-                    del left[index]
-                    break
-                unsure |= equal is None
-            else:
+    def _paired(self, answers: Sequence[Node], truths: Sequence[Node]) -> bool | None:
+        """Whether all members find a partner: augmenting paths, since 50% may be 50 and 0.5."""
+        verdicts: dict[tuple[int, int], bool | None] = {}
+        partner: dict[int, int] = {}
+
+        def place(answer: int, tried: set[int]) -> bool:
+            for truth in range(len(truths)):
+                if (answer, truth) not in verdicts:
+                    verdicts[answer, truth] = self.same(answers[answer], truths[truth])
+                if verdicts[answer, truth] and truth not in tried:
+                    tried.add(truth)
+                    if truth not in partner or place(partner[truth], tried):
+                        partner[truth] = answer
+                        return True
+            return False
+
+        for answer in range(len(answers)):
+            if not place(answer, set()):
+                unsure = any(verdicts.get((answer, truth)) is None for truth in range(len(truths)))
                 return None if unsure else False
         return True
 

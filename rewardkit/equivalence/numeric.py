@@ -349,7 +349,7 @@ class _Evaluation:
         if any(re.search(rf"_.*\b{re.escape(variable.name)}\b", name) for name in symbols(body)):
             raise TooLarge(f"a {node.name} of indexed terms")
         first, last = self.value(low), self.value(high)
-        if not all(self.context.isint(bound) for bound in (first, last)):
+        if any(isinstance(bound, self.context.mpc) or not self.context.isint(bound) for bound in (first, last)):
             raise _NotWhole(node.name)
         if last - first > MAX_SERIES:
             raise Opaque(f"a {node.name} of more than {MAX_SERIES} terms")

@@ -31,13 +31,13 @@ from rewardkit.equivalence.tree import (
     quotient,
     symbols,
 )
-from rewardkit.equivalence.units import CURRENCIES, UNITS, is_unit
+from rewardkit.equivalence.units import CURRENCIES, NO_UNIT, UNITS, is_unit, is_word
 
 MAX_DEPTH = 40
 """Deeper nesting is not parsed; the deepest gold of MATH has 7."""
 
 _END = Token("end of text", "", False)
-_CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "⟨": ("⟩",), "]": ("[", "]")}
+_CLOSERS = {"(": (")", "]"), "[": ("]", ")", "["), "⟨": ("⟩",), "]": ("[", "]")}
 CONNECTIVES = frozenset(("and", "or"))
 
 
@@ -58,6 +58,7 @@ class Parser:
         self.inside = 0
         self.letters = letters
         self.raw_unit = False
+        self.applied = False
         self.sign_unit: Unit | None = None
 
     # --- tokens ---------------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ class Parser:
             if is_unit(text) and not self.letters and not self.inside:
                 self.raw_unit = True
                 return False
-            return len(text) < 5 and not (spaced and len(text) > 2 and not isinstance(before, Symbol))
+            return len(text) < 5 and not (spaced and is_word(text) and not isinstance(before, Symbol))
         if kind == "text":
             if text == "min" and isinstance(before, Number):
                 return False
@@ -197,12 +198,13 @@ class Parser:
 
     def _condition_follows(self) -> bool:
         """Whether brackets hold a relation: 2kπ (k ∈ ℤ)."""
-        depth = 0
+        depth = braces = 0
         for token in self.tokens[self.at : self.at + 40]:
             depth += (token.text == "(") - (token.text == ")")
+            braces += (token.text == "{") - (token.text == "}")
             if depth == 0:
                 return False
-            if token.kind == "op" and token.text in ("∈", "=", "<", ">", "≤", "≥", "≠"):
+            if braces == 0 and token.kind == "op" and token.text in ("∈", "=", "<", ">", "≤", "≥", "≠"):
                 return True
         return False
 
@@ -229,6 +231,8 @@ class Parser:
                     raise NotMath("two percent signs")
                 node = Call("percent", expressions([node]))
             elif self.is_operator("_") and isinstance(node, Number) and self.tokens[self.at - 1].text == ")":
+                if not isinstance(node.value, int) or not 0 <= node.value < 10**400:
+                    raise NotMath("a base of something that is no whole number")
                 node = based(self, str(node.value))
             elif self.peek() in CURRENCIES:
                 self.sign_unit = CURRENCIES[self.take().text]
@@ -304,6 +308,8 @@ class Parser:
         if kind == "text":
             if text in FUNCTIONS and len(text) > 1:
                 return function(self, FUNCTIONS[text])
+            if any(part in NO_UNIT for part in text.casefold().split()):
+                raise NotMath(f"the words {text!r}")
             return self.symbol(text if len(text) == 1 else quoted(text))
         if kind == "cmd":
             return command(self, text)
@@ -347,11 +353,12 @@ class Parser:
     def symbol(self, name: str) -> Node:
         while self.is_operator("_", "'"):
             name += self.take().text if self.peek() == "'" else "_" + self._subscript()
-        if name.rstrip("'") in UNKNOWN_FUNCTIONS:
+        if name.rstrip("'") in UNKNOWN_FUNCTIONS and not self.letters:
             if self._inverse_follows():
                 self.at += 5
                 name += "^-1"
             if self.is_operator("(") and not self.tokens[self.at].spaced:
+                self.applied = True
                 return Call(name, self._arguments())
         if name in ("zeta", "Gamma") and self.is_operator("("):
             return call(FUNCTIONS[name], self.nested(self.atom))
@@ -370,6 +377,8 @@ class Parser:
         return expressions(argument.items if isinstance(argument, Tuple) else [argument])
 
     def _word(self, word: str) -> Node:
+        if word.casefold() in NO_UNIT and word not in FUNCTIONS and not word.isupper():
+            raise NotMath(f"the word {word!r}")
         if word in FUNCTIONS:
             return function(self, FUNCTIONS[word])
         glued = self._glued(word)

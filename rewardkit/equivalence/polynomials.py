@@ -21,6 +21,8 @@ Polynomial: TypeAlias = dict[Monomial, Rational]
 
 MAX_TERMS = 400
 MAX_BITS = 40_000
+MAX_TEXT = 40_000
+"""Characters of the name of an atom; names hold names, so their length could explode."""
 
 
 class Undefined(ArithmeticError):
@@ -118,7 +120,13 @@ def reduced(exponents: dict[str, Rational]) -> tuple[Monomial, Rational]:
             exponents[atom] = exponent - whole
             if exponent == whole:
                 del exponents[atom]
-        elif atom.startswith("abs[") and exponent.denominator == 1 and exponent % 2 == 0 and atom[4:-1].isalpha():
+        elif (
+            atom.startswith("abs[")
+            and exponent.denominator == 1
+            and exponent % 2 == 0
+            and atom[4:-1].isalpha()
+            and atom != "abs[i]"
+        ):
             del exponents[atom]  # |x|² = x²
             exponents[atom[4:-1]] = exponents.get(atom[4:-1], 0) + exponent
     if isinstance(factor, Fraction):
@@ -131,6 +139,10 @@ def rational(form: Form) -> Rational | None:
     if form.bottom != ONE or len(form.top) > 1:
         return None
     return form.top.get((), None) if form.top else 0
+
+
+def _is_modulus(atom: str) -> bool:
+    return atom.startswith("abs[") and atom[4:-1].isalpha() and atom != "abs[i]"
 
 
 def product(a: Form, b: Form) -> Form:
@@ -202,7 +214,10 @@ def poly_text(polynomial: Polynomial) -> str:
     terms = sorted(polynomial.items())
     if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1 and terms[0][0][0][1] == 1:
         return terms[0][0][0][0]
-    return "+".join(_term(monomial, coefficient) for monomial, coefficient in terms) or "0"
+    text = "+".join(_term(monomial, coefficient) for monomial, coefficient in terms) or "0"
+    if len(text) > MAX_TEXT:
+        raise TooLarge(f"a name of more than {MAX_TEXT} characters")
+    return text
 
 
 def _term(monomial: Monomial, coefficient: Rational) -> str:

@@ -26,13 +26,13 @@ from rewardkit.equivalence.tree import (
     Words,
     simple,
 )
-from rewardkit.equivalence.units import NO_UNIT
+from rewardkit.equivalence.units import NO_UNIT, is_word
 
 _INTEGER = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3}){1,100}|\d{1,400})", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?\d{0,100}\.\d{1,100}", re.ASCII)
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d{1,100})\}\{(\d{1,100})\}|(-?)(\d{1,100})/(\d{1,100})", re.ASCII)
 _PUNCTUATION = " \t\n.,;:!?\"'()*"
-_CHOICE = re.compile(r"\(?([A-Z])[.):]\s*(\S.*)?|\(([A-Z])\)\s*(\S.*)?", re.DOTALL)
+_CHOICE = re.compile(r"\(?([A-J])[.):](?:\s+(\S.*))?", re.DOTALL)
 _OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])|\b(?:or|and|no|not|maybe|perhaps|wrong|possibly)\b")
 
 
@@ -43,7 +43,7 @@ class Reading:
     form: str
     value: Node | None
     problem: str = ""
-    raw_unit: bool = False
+    ambiguous: bool = False
 
 
 def read(text: str) -> Reading:
@@ -73,6 +73,8 @@ def _read(text: str) -> Reading:
         return Reading(text, None, str(problem))
     while tokens and tokens[-1].text in (".", ",", ";", ":", "\\\\") and not _ellipsis(tokens):
         tokens.pop()
+    if tokens and tokens[-1].kind == "num" and tokens[-1].text.endswith("."):
+        tokens[-1] = tokens[-1]._replace(text=tokens[-1].text[:-1])
     form = canonical(tokens)
     if not form:
         return Reading("", None, "nothing is written there")
@@ -83,7 +85,7 @@ def _read(text: str) -> Reading:
         return Reading(form, words)
     reader = Reader(tokens)
     try:
-        return Reading(form, reader.answer(), raw_unit=reader.raw_unit)
+        return Reading(form, reader.answer(), ambiguous=reader.raw_unit or reader.applied)
     except NotMath as problem:
         labelled = _labelled(tokens)
         return Reading(form, labelled, "" if labelled else str(problem))
@@ -182,11 +184,11 @@ def choice(text: str) -> str | None:
     match = _CHOICE.fullmatch(_STYLE.sub(" ", text).strip(" $.}"))
     if match is None:
         return None
-    letter, rest = match.group(1) or match.group(3), match.group(2) or match.group(4) or ""
+    letter, rest = match.group(1), match.group(2) or ""
     return None if _OTHER_CHOICE.search(rest) else letter
 
 
-_STYLE = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed)\s*\{|[{}]|\\[ ,;!]|\\quad")
+_STYLE = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed)\s*\{|[{}]|\\[ ,;!()\[\]]|\\quad")
 
 
 def _ellipsis(tokens: list[Token]) -> bool:
@@ -209,7 +211,8 @@ def _words(tokens: list[Token]) -> Node | None:
             continue
         else:
             return None
-    if len(tokens) == 1 and tokens[0].kind == "word" and not is_word(tokens[0].text):
+    runs = [text for kind, text, _ in tokens if kind in ("word", "text")]
+    if len(runs) == 1 and tokens[0].kind == "word" and not is_word(runs[0]):
         return None
     text = " ".join(canonical(tokens).casefold().split()).strip(_PUNCTUATION)
     if text in _ALL_REALS:
@@ -220,19 +223,6 @@ def _words(tokens: list[Token]) -> Node | None:
 _ALL_REALS = frozenset(
     ("all real numbers", "all reals", "the real numbers", "the set of all real numbers", "any real number")
 )
-_SHORT_WORDS = frozenset("no on in up is it ok me my we us am pm".split())
-
-
-def is_word(text: str) -> bool:
-    """Whether a bare run of letters is plain language, not a product such as ``mg``, ``abc`` or ``xy``."""
-    low = text.casefold()
-    if len(low) > 4:
-        return True
-    if len(low) == 2:
-        return low in _SHORT_WORDS
-    return (bool(set(low) & set("aeiouy")) and not set(low) <= set("abcdexyz") and text[1:] == low[1:]) or (
-        text.isupper() and len(text) == 4
-    )
 
 
 def _labelled(tokens: list[Token]) -> Node | None:

@@ -262,7 +262,7 @@ def _end(node: Node, closed: bool) -> End:
 
 
 def _near(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= 1e-12 * max(1.0, min(abs(a), abs(b))) < float("inf")
+    return a == b or abs(a - b) <= max(1e-40, 1e-12 * min(abs(a), abs(b))) < float("inf")
 
 
 def _nonempty(low: End, high: End) -> _Parts:

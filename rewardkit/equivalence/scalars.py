@@ -136,6 +136,8 @@ class Scalars:
             return False
         try:
             one, two = normal(a), normal(t)
+            if not one.top or not two.top:  # 0 = 0 is no multiple of an equation
+                return False
             constant = constant_ratio(one, two)
             if constant is not None:
                 return constant > 0 or not positive
@@ -149,9 +151,10 @@ class Scalars:
         for index, name in enumerate(sorted(symbols(a))):
             moved = substitute(moved, name, Number(Fraction(17 + 4 * index, 13)))
         try:
-            if not same_value(ratio, moved):
+            value = value_of(moved)
+            if abs(value) < 1e-30 or abs(value) > 1e30 or not same_value(ratio, moved):
                 return False
-            return not positive or bool(value_of(moved) > 0)
+            return not positive or bool(value > 0)
         except (Undefined, TooLarge, Opaque, TypeError):
             return False
 

@@ -127,7 +127,7 @@ def members_of(node: Node) -> list[Node]:
     """The members of a list; ``x = 1, 3`` and ``x = 1, x = 3`` have the members 1 and 3."""
     if not isinstance(node, Collection):
         return [node]
-    items = list(node.items)
+    items = list({_form_key(item): item for item in node.items}.values()) if node.braces else list(node.items)
     first = items[0]
     if not (isinstance(first, Relation) and first.operators == ("=",) and is_name(first.sides[0])):
         return items
@@ -187,7 +187,9 @@ def without_mark(node: Node, mark: str) -> Node | None:
             return args[0] if name == mark else None
         case Product(factors):
             bare = [without_mark(f, mark) for f in factors]
-            if sum(b is not None for b in bare) == 1:
+            if sum(b is not None for b in bare) == 1 and all(
+                b is not None or f == MINUS_ONE for f, b in zip(factors, bare, strict=True)
+            ):
                 return Product(tuple(f if b is None else b for f, b in zip(factors, bare, strict=True)))
         case Sum(terms):
             bare = [without_mark(t, mark) for t in terms]

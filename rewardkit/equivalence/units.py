@@ -98,7 +98,7 @@ NO_UNIT = frozenset(
     "cubed factorial choose mod more less least most about approximately roughly nearly around almost over under "
     "between half halve third fourth quarter fifth sixth seventh eighth ninth tenth hundredth thousandth lakh crore "
     "doubled tripled halved base is are was equals where when for positive negative even odd prime inverse wrong "
-    "incorrect right correct may sin cos tan log ln".split()
+    "incorrect right correct may below above zero unless sin cos tan log ln".split()
 )
 """Words after a number that make it another number, or no number."""
 _SPLIT = re.compile(r"[\s·.]+")
@@ -172,3 +172,18 @@ def _factors(names: list[str]) -> list[tuple[Unit, int]]:
 
 def _singular(name: str) -> str:
     return name[:-1] if len(name) > 2 and name.endswith("s") and not name.endswith("ss") else name
+
+
+_SHORT_WORDS = frozenset("no on in up is it ok me my we us am pm".split())
+
+
+def is_word(text: str) -> bool:
+    """Whether a bare run of letters is plain language, not a product such as ``mg``, ``abc`` or ``xy``."""
+    low = text.casefold()
+    if len(low) > 4:
+        return True
+    if len(low) == 2:
+        return low in _SHORT_WORDS
+    return (bool(set(low) & set("aeiouy")) and not set(low) <= set("abcdexyz") and text[1:] == low[1:]) or (
+        text.isupper() and len(text) == 4
+    )

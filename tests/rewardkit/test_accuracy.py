@@ -95,6 +95,9 @@ class TestBoxedAccuracy:
             ("3", "2", "no_answer"),
             (r"\boxed{\frac{}", r"\sqrt{2}", "no_answer"),
             (r"\boxed{@#!}", r"\sqrt{2}", "unparseable_answer"),
+            (r"\boxed{2}", "@#!", "unparseable_ground_truth"),
+            (r"\boxed{2}", ["@#!", "2"], "correct"),
+            (r"\boxed{9^{9^{9^9}}}", r"\sqrt{2}", "undecided"),
             (r"\boxed{3}", None, "not_scored"),
         ],
     )
@@ -103,13 +106,72 @@ class TestBoxedAccuracy:
 
     def test_names_the_rung_that_decided_as_detail(self) -> None:
         (outcome,) = boxed_accuracy.explain([r"\boxed{1/2}"], ground_truth="0.5")
-        assert outcome.detail == "number: 1/2 = 1/2"
+        assert outcome.detail == "number: 1/2 = 0.5"
 
-    def test_pays_what_is_told_where_the_time_runs_out(self) -> None:
-        for value in (None, -0.5):
-            reward = BoxedAccuracy(budget=Budget(seconds=0.1), on_undecided=value)
-            (outcome,) = reward.explain([r"\boxed{9^{9^{9^9}}}"], ground_truth=r"\sqrt{2}")
-            assert (outcome.value, outcome.status) == (value, "timeout")
+    @pytest.mark.parametrize("value", [None, -0.5, 0.0])
+    def test_pays_what_is_told_where_it_could_not_be_decided(self, value: float | None) -> None:
+        reward = BoxedAccuracy(budget=Budget(seconds=0.05), on_undecided=value)
+        completions = [r"\boxed{9^{9^{9^9}}}", r"\boxed{\int_0^1 \sqrt{\sin x + x^5 e^x}\,dx}"]
+        outcomes = reward.explain(completions, ground_truth=r"\sqrt{2}")
+        assert [outcome.status for outcome in outcomes] == ["undecided", "timeout"]
+        assert [outcome.value for outcome in outcomes] == [value, value]
+
+    def test_decides_integrals_in_a_worker(self) -> None:
+        reward = BoxedAccuracy(budget=Budget(seconds=30.0))
+        assert earned(reward, r"\boxed{\int_0^1 x^2\,dx}", r"\frac13") == 1.0
+        assert earned(reward, r"\boxed{\int_0^1 x^2\,dx}", r"\frac12") == 0.0
+
+    @pytest.mark.parametrize(
+        ("tolerance", "completion", "truth", "value"),
+        [
+            (None, "3.14", r"\pi", 0.0),
+            (0.01, "3.14", r"\pi", 1.0),
+            (0.001, "3.14", r"\pi", 0.0),
+            (0.01, "(0.333, 1)", r"(\frac13, 1)", 1.0),
+            (0.01, "x", "1.001x", 0.0),
+            (0, "1/2", "0.5", 1.0),
+        ],
+    )
+    def test_accepts_an_absolute_difference(
+        self, tolerance: float | None, completion: str, truth: str, value: float
+    ) -> None:
+        assert earned(BoxedAccuracy(tolerance=tolerance), rf"\boxed{{{completion}}}", truth) == value
+        assert earned(AnswerAccuracy(tolerance=tolerance), f"<answer>{completion}</answer>", truth) == value
+
+    @pytest.mark.parametrize("reward_class", [BoxedAccuracy, AnswerAccuracy])
+    @pytest.mark.parametrize("tolerance", [-1.0, float("inf"), float("nan")])
+    def test_refuses_a_tolerance_that_is_none(self, reward_class: Any, tolerance: float) -> None:
+        with pytest.raises(ValueError, match="tolerance must be a finite number >= 0, got"):
+            reward_class(tolerance=tolerance)
+
+    @pytest.mark.parametrize(
+        ("completion", "last", "reject"),
+        [
+            (r"\boxed{2}", 1.0, 1.0),
+            (r"\boxed{3}, no: \boxed{2}", 1.0, 0.0),
+            (r"\boxed{4/2}, that is \boxed{2}", 1.0, 1.0),
+            (r"<think>\boxed{3}</think> \boxed{2}", 1.0, 1.0),
+            (r"\boxed{2}\boxed{3}", 0.0, 0.0),
+        ],
+    )
+    def test_may_reject_boxes_that_differ(self, completion: str, last: float, reject: float) -> None:
+        assert earned(BoxedAccuracy(on_conflict="last"), completion, "2") == last
+        assert earned(BoxedAccuracy(on_conflict="reject"), completion, "2") == reject
+
+    @pytest.mark.parametrize("reward_class", [BoxedAccuracy, AnswerAccuracy])
+    def test_refuses_another_rule_for_conflicts(self, reward_class: Any) -> None:
+        with pytest.raises(ValueError, match="on_conflict must be 'last' or 'reject', got 'first'"):
+            reward_class(on_conflict="first")
+
+    def test_says_which_boxes_differ(self) -> None:
+        reward = BoxedAccuracy(on_conflict="reject")
+        (outcome,) = reward.explain([r"\boxed{3} \boxed{2}"], ground_truth="2")
+        assert (outcome.status, outcome.detail) == ("no_answer", "the boxes hold different answers: '3' and '2'")
+
+    @pytest.mark.parametrize("truth", ["", " ", "$$", "####", ["2", ""]])
+    def test_refuses_a_reference_without_an_answer(self, truth: Any) -> None:
+        with pytest.raises(ColumnError, match=r"row 0 (is blank|holds no answer); fill it, drop the row"):
+            earned(boxed_accuracy, r"\boxed{2}", truth)
 
     @pytest.mark.parametrize(
         "code",
@@ -155,6 +217,11 @@ class TestAnswerAccuracy:
     )
     def test_pays_for_the_last_answer_tag(self, completion: str, value: float) -> None:
         assert earned(answer_accuracy, completion, "42") == value
+
+    def test_may_reject_boxes_in_the_tag_that_differ(self) -> None:
+        completion = r"<answer>\boxed{41} or \boxed{42}</answer>"
+        assert earned(answer_accuracy, completion, "42") == 1.0
+        assert earned(AnswerAccuracy(on_conflict="reject"), completion, "42") == 0.0
 
     def test_takes_another_tag(self) -> None:
         assert earned(AnswerAccuracy(tag="final"), "<answer>1</answer><final>2</final>", "2") == 1.0

@@ -1,4 +1,4 @@
-"""Specification of rewardkit.equivalence.algebra: normal forms prove equal, and different where atoms are independent."""
+"""Specification of rewardkit.equivalence.algebra: forms prove equality, and inequality of independent atoms."""
 
 from __future__ import annotations
 

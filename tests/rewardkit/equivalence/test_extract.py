@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewardkit.equivalence.extract import last_boxed, reference_answer
+from rewardkit.equivalence.extract import Answer, boxes, extract_answer, last_boxed, reference_answer
 
 FRAGMENTS = [r"\boxed{", r"\fbox{", "{", "}", r"\{", r"\}", "\\\\", "\\", "2", " ", "\n", r"\frac{1}{2}"]
 CONTENTS = ["2", r"\frac{1}{2}", "a b", ""]
@@ -74,6 +74,71 @@ class TestLastBoxed:
         started = time.process_time()
         last_boxed(text)
         assert time.process_time() - started < 10  # quadratic work would take minutes
+
+
+class TestBoxes:
+    @pytest.mark.parametrize(
+        ("text", "contents"),
+        [
+            ("", []),
+            ("2", []),
+            (r"\boxed{1}", ["1"]),
+            (r"\boxed{1} then \fbox{2} then \boxed{1}", ["1", "2", "1"]),
+            (r"\boxed{1 \boxed{2}} \boxed{3}", [r"1 \boxed{2}", "3"]),
+            (r"\boxed{\boxed{1} \boxed{2}}", [r"\boxed{1} \boxed{2}"]),
+            (r"\boxed{\frac{1}{\boxed{2}}", ["2"]),  # the outer one never closes
+            (r"\boxed{1} \boxed{2", ["1"]),
+            (r"\\boxed{\\pi} \boxed{\pi}", [r"\pi", r"\pi"]),
+        ],
+    )
+    def test_are_all_that_close_and_are_in_no_other(self, text: str, contents: list[str]) -> None:
+        assert boxes(text) == contents
+
+    @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
+    def test_end_in_the_last_one(self, text: str) -> None:
+        found = boxes(text)
+        assert last_boxed(text) == (found[-1] if found else None)
+
+
+class TestExtractAnswer:
+    @pytest.mark.parametrize(
+        ("text", "answer"),
+        [
+            (r"So \boxed{4}.", Answer("4", "the only box of the final part")),
+            (r"\boxed{3}, no: \boxed{4}", Answer("4", "the last of 2 boxes of the final part")),
+            (r"<think>\boxed{3}</think> So \boxed{4}.", Answer("4", "the only box of the final part")),
+            (r"<think>\boxed{3}</think> So 4.", Answer(None, r"no \boxed{} in the final part")),
+            (r"\boxed{}", Answer("", "the only box of the final part")),
+            ("", Answer(None, r"no \boxed{} in the final part")),
+        ],
+    )
+    def test_is_the_last_box_of_the_final_part(self, text: str, answer: Answer) -> None:
+        assert extract_answer(text) == answer
+
+    @pytest.mark.parametrize(
+        ("text", "answer"),
+        [
+            (r"\boxed{4}", "4"),
+            (r"\boxed{0.5} = \boxed{\frac12}", r"\frac12"),  # the same answer twice
+            (r"\boxed{1, 2} and \boxed{2, 1}", "2, 1"),
+            (r"\boxed{4} \boxed{4} \boxed{4}", "4"),
+            (r"\boxed{4} or \boxed{-4}", None),
+            (r"\boxed{4} \boxed{5} \boxed{4}", None),
+            (r"\boxed{@} \boxed{4}", None),
+            (r"<think>\boxed{5}</think> \boxed{4}", "4"),
+            ("4", None),
+        ],
+    )
+    def test_is_none_where_boxes_that_differ_are_rejected(self, text: str, answer: str | None) -> None:
+        assert extract_answer(text, on_conflict="reject").text == answer
+
+    def test_names_the_answers_that_differ(self) -> None:
+        found = extract_answer(r"\boxed{4} \boxed{5}", on_conflict="reject")
+        assert found.why == "the boxes hold different answers: '4' and '5'"
+
+    def test_refuses_another_rule(self) -> None:
+        with pytest.raises(ValueError, match="on_conflict must be 'last' or 'reject', got 'first'"):
+            extract_answer("", on_conflict="first")  # type: ignore[arg-type]
 
 
 class TestReferenceAnswer:

@@ -255,7 +255,9 @@ def test_nesting_is_bounded(opening: str, closing: str) -> None:
         parsed(opening * deep + "x" + closing * deep)
 
 
-@pytest.mark.parametrize("text", ["-" * 1_500 + "1", "x" + "+x" * 900, "x" + "'" * 1_900, "2" + "!" * 1_000, "(" * 1_999])
+@pytest.mark.parametrize(
+    "text", ["-" * 1_500 + "1", "x" + "+x" * 900, "x" + "'" * 1_900, "2" + "!" * 1_000, "(" * 1_999]
+)
 def test_long_texts_are_read_or_refused_but_raise_nothing_else(text: str) -> None:
     with suppress(NotMath):
         parsed(text)

@@ -38,7 +38,7 @@ from rewardkit.equivalence.polynomials import (
 from rewardkit.equivalence.powers import factors, raised, raised_to_form
 
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
-X, Y, PI, E, I = map(unknown, ("x", "y", "π", "e", "i"))
+X, Y, PI, E, J = map(unknown, ("x", "y", "π", "e", "i"))
 ROOT2, ROOT3 = unknown("#2", HALF), unknown("#3", HALF)
 ZERO, MINUS = constant(0), constant(-1)
 
@@ -123,7 +123,7 @@ class TestForms:
         assert same(product(X, inverse(X)), constant(1))
         assert inverse(constant(Fraction(2, 3))).top == {(): Fraction(3, 2)}
         assert inverse(ROOT2).top == {(("#2", HALF),): HALF}
-        assert inverse(I).top == {(("i", 1),): -1}
+        assert inverse(J).top == {(("i", 1),): -1}
         with pytest.raises(Undefined, match="division by zero"):
             inverse(ZERO)
         with pytest.raises(Undefined, match="division by zero"):
@@ -165,8 +165,8 @@ class TestPowers:
             (constant(-8), THIRD, constant(-2)),
             (constant(-8), Fraction(2, 3), constant(4)),
             (constant(-32), Fraction(-1, 5), constant(-HALF)),
-            (constant(-4), HALF, product(constant(2), I)),
-            (constant(-4), Fraction(3, 2), product(constant(-8), I)),
+            (constant(-4), HALF, product(constant(2), J)),
+            (constant(-4), Fraction(3, 2), product(constant(-8), J)),
             (ZERO, 2, ZERO),
             (X, 3, Form(power("x", 3), ONE)),
             (X, HALF, Form(power("x", HALF), ONE)),
@@ -177,7 +177,7 @@ class TestPowers:
             (Form(power("x", 4), ONE), HALF, Form(power("x", 2), ONE)),
             (Form(power("π", 2), ONE), HALF, PI),
             (add_all([X, constant(1)]), 2, Form({(("x", 2),): 1, (("x", 1),): 2, (): 1}, ONE)),
-            (I, 5, I),
+            (J, 5, J),
             (ROOT2, 3, product(constant(2), ROOT2)),
         ],
     )
@@ -212,8 +212,12 @@ class TestPowers:
     def test_with_symbolic_exponents_fall_apart(self) -> None:
         n = unknown("n")
         assert same(raised_to_form(constant(4), n), raised_to_form(constant(2), add_all([n, n])))
-        assert same(raised_to_form(constant(2), add_all([n, constant(1)])), product(constant(2), raised_to_form(constant(2), n)))
-        assert same(raised_to_form(constant(6), n), product(raised_to_form(constant(2), n), raised_to_form(constant(3), n)))
+        assert same(
+            raised_to_form(constant(2), add_all([n, constant(1)])), product(constant(2), raised_to_form(constant(2), n))
+        )
+        assert same(
+            raised_to_form(constant(6), n), product(raised_to_form(constant(2), n), raised_to_form(constant(3), n))
+        )
         assert same(product(raised_to_form(E, X), raised_to_form(E, product(MINUS, X))), constant(1))
         assert not same(raised_to_form(MINUS, n), constant(1))
 
@@ -294,7 +298,9 @@ class TestFunctions:
         assert same(apply("tan", [negative]), product(MINUS, apply("tan", [X])))
         assert same(apply("abs", [negative]), apply("abs", [X]))
 
-    @pytest.mark.parametrize(("name", "turn"), [("tan", HALF), ("sec", HALF), ("cot", Fraction(0)), ("csc", Fraction(1))])
+    @pytest.mark.parametrize(
+        ("name", "turn"), [("tan", HALF), ("sec", HALF), ("cot", Fraction(0)), ("csc", Fraction(1))]
+    )
     def test_quotients_of_sine_and_cosine_have_poles(self, name: str, turn: Fraction) -> None:
         with pytest.raises(Undefined):
             apply(name, [angle(turn)])

@@ -7,9 +7,11 @@ Examples are drawn from a fixed seed, so that a run is the same each time. For a
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
+from contextlib import suppress
 from datetime import timedelta
 from fractions import Fraction
 from functools import reduce
@@ -188,6 +190,20 @@ class TestOracles:
         text = "+".join(f"({c})x^{{{i}}}y^{{{j}}}" for (i, j), c in terms)
         assert check(own.latex(tree), text).equal is True
 
+    @given(own.tight, own.tight)
+    @settings(profile, max_examples=5 * profile.max_examples)
+    def test_tight_notation_means_what_its_tree_means(self, a: own.Tree, b: own.Tree) -> None:
+        points = [(0.83, 1.37, 2.21), (1.91, 0.43, 1.13), (2.6, 2.3, 0.7), (-0.77, 1.9, 2.3), (-1.3, -2.1, -0.6)]
+        values = []
+        for point in points:
+            with suppress(ArithmeticError):
+                at = dict(zip("xyb", point, strict=True))
+                values.append((own.value_at(a, at), own.value_at(b, at)))
+        assume(len(values) > 2)
+        same = all(math.isclose(one, two, rel_tol=1e-9) for one, two in values)
+        verdict = check(own.tightly(a), own.tightly(b)).equal
+        assert verdict is same or verdict is None
+
 
 def _built(tree: own.Tree) -> Any:
     """The tree in sympy's objects; no text is parsed."""
@@ -221,8 +237,8 @@ class TestNothingRaises:
 
 
 FRAGMENTS = (
-    r"\boxed{", r"\fbox{", r"\\boxed{", "\\boxed \n{", "{", "}", r"\{", r"\}", "\\\\", "\\", "2", " ", "\n", r"\frac{1}{2}",
-    "</think>", "<think>", "####", "$", "boxed{", "🎲",
+    r"\boxed{", r"\fbox{", r"\\boxed{", "\\boxed \n{", "{", "}", r"\{", r"\}", "\\\\", "\\", "2", " ", "\n",
+    r"\frac{1}{2}", "</think>", "<think>", "####", "$", "boxed{", "🎲",
 )  # fmt: skip
 texts = st.one_of(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join), own.noise)
 
