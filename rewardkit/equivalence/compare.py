@@ -24,6 +24,7 @@ from rewardkit.equivalence.shapes import (
     bare_items,
     both_signs,
     conditional,
+    distinct,
     is_name,
     may_stand_for,
     members_of,
@@ -164,6 +165,8 @@ class Comparison:
             return Symbol("∅") not in (*members, *true_members) and self.same(members[0], true_members[0])
         if not (isinstance(a, Collection) and isinstance(t, Collection)):
             return False
+        if a.braces or t.braces:
+            members, true_members = distinct(members), distinct(true_members)
         return self._matched(members, true_members)
 
     def _named_values(self, named: list[tuple[Node, Node]], values: Node, *, reverse: bool) -> bool | None:

@@ -23,11 +23,13 @@ from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     INFINITY,
     PI,
+    Call,
     Node,
     Number,
     Product,
     Sum,
     Symbol,
+    children,
     negative,
     quotient,
     substitute,
@@ -160,5 +162,14 @@ class Scalars:
 
 
 def _infinite(node: Node) -> bool:
-    """Whether an expression computes with infinity."""
-    return mentions(node, INFINITY) and node not in (INFINITY, negative(INFINITY))
+    """Whether an expression computes with infinity, other than as a bound."""
+    if node in (INFINITY, negative(INFINITY)):
+        return False
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        if top == INFINITY:
+            return True
+        if not (isinstance(top, Call) and top.name in ("sum", "prod", "int", "lim")):
+            stack.extend(children(top))
+    return False

@@ -127,7 +127,7 @@ def members_of(node: Node) -> list[Node]:
     """The members of a list; ``x = 1, 3`` and ``x = 1, x = 3`` have the members 1 and 3."""
     if not isinstance(node, Collection):
         return [node]
-    items = list({_form_key(item): item for item in node.items}.values()) if node.braces else list(node.items)
+    items = list(node.items)
     first = items[0]
     if not (isinstance(first, Relation) and first.operators == ("=",) and is_name(first.sides[0])):
         return items
@@ -293,6 +293,11 @@ def unmatched(answers: Sequence[Node], truths: Sequence[Node]) -> tuple[list[Nod
         else:
             rest.append(answer)
     return rest, [truth for index, truth in enumerate(truths) if index not in taken]
+
+
+def distinct(members: Sequence[Node]) -> list[Node]:
+    """The members without those whose normal form has occurred: a set has no member twice."""
+    return list({_form_key(member): member for member in members}.values())
 
 
 def _form_key(node: Node) -> str:

@@ -115,7 +115,6 @@ def test_a_stop_at_the_end_says_nothing(text: str, value: str) -> None:
         "1, 2, ...",
         "1 2",
         "5 =",
-        "= 5",
         "1, , 2",
         "(1, 2",
         "[1)",
@@ -151,15 +150,15 @@ def test_a_longer_text_than_any_answer_is_not_read() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("The total area @ noon = 5", Number(5)),
-        (r"\text{area of } \triangle ABC @ = 12\pi", Product((Number(12), Symbol("π")))),
+        (r"P(X = 2) = 5", Number(5)),
+        (r"P(A \cap B) = 12\pi", Product((Number(12), Symbol("π")))),
     ],
 )
 def test_an_unreadable_label_names_a_value(text: str, value: Node) -> None:
     relation = read(text).value
     assert isinstance(relation, Relation)
     label, found = relation.sides
-    assert (isinstance(label, Symbol) and label.name.startswith("label "), found) == (True, value)
+    assert (isinstance(label, Symbol) and label.name.startswith("“"), found) == (True, value)
 
 
 @pytest.mark.parametrize("text", ["@ = @", "@#! = 5", "a @ = b = 5", "a @ ="])
@@ -287,3 +286,17 @@ def test_nested_sets_of_words_and_relations_are_read_whole() -> None:
     assert read("f(x) = -x").value == Relation((Call("f", (X,)), Product((MINUS_ONE, X))), ("=",))
     assert read(r"\{(a, b), (b, a)\}").value == Collection((Tuple((A, B)), Tuple((B, A))), braces=True)
     assert read("0.5").value == Number(Fraction(1, 2))
+
+
+@pytest.mark.parametrize(
+    "text", ["not x = 5", "x, = 5", "((( x = 5", "x+ = 5", r"3x+\foo{y} = 5", r"\text{maybe } x = 5"]
+)
+def test_what_is_no_label_names_nothing(text: str) -> None:
+    assert read(text).value is None
+
+
+@pytest.mark.parametrize(
+    "text", ["= 5", "**5**", r"\boxed{5}", r"\boxed{\boxed{5}}", r"\fbox{ 5 }", r"\approx 5", r"5\\"]
+)
+def test_a_frame_around_a_value_says_nothing(text: str) -> None:
+    assert read(text).value == Number(5)

@@ -103,7 +103,8 @@ class TestBothSigns:
         ("2x", False),
         ("x+y", False),
         ("x^2", False),
-        (r"\sin x", False),
+        (r"\sin x", True),
+        (r"\sin 2x", False),
         ("(x, 1)", False),
         (r"\sqrt{x}", False),
     ],
@@ -121,8 +122,10 @@ def test_names_name_a_quantity_and_do_not_compute_one(text: str, name: bool) -> 
         (Call("f", (X,)), Y, True),
         (X, Y, False),
         (Call("f", (X,)), Call("g", (X,)), False),
-        (Symbol("label Area of the square"), X, True),
-        (Symbol("volume"), Symbol("V"), True),
+        (Symbol("“area of the square”"), X, True),
+        (Symbol("“volume”"), Symbol("V"), True),
+        (Symbol("“width”"), Symbol("“length”"), False),
+        (Symbol("lambda"), Symbol("mu"), False),
     ],
 )
 def test_only_functions_and_labels_may_stand_for_other_names(one: Node, other: Node, answer: bool) -> None:

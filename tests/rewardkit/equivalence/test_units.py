@@ -121,4 +121,6 @@ def test_a_currency_sign_is_its_currency() -> None:
         "€": read_unit("euros"),
         "£": read_unit("GBP"),
         "¥": read_unit("yen"),
+        "₹": read_unit("rupees"),
+        "¢": read_unit("cents"),
     } == CURRENCIES
