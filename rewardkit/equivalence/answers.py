@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rewardkit.equivalence.juxtaposition import CONNECTIVES, unit_follows
 from rewardkit.equivalence.lexer import NotMath, Token
-from rewardkit.equivalence.parser import CONNECTIVES, Parser
+from rewardkit.equivalence.parser import Parser
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     Builder,
@@ -151,7 +152,7 @@ class Reader(Parser):
                     phrase, over = [], False
                 else:
                     phrase.append(word)
-            elif kind == "op" and text in ("/", "*") and (phrase or units or self._unit_follows()):
+            elif kind == "op" and text in ("/", "*") and (phrase or units or unit_follows(self)):
                 self.at += 1
                 if phrase:
                     units.append(read_unit(" ".join(phrase)))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from rewardkit.equivalence.function_names import FUNCTIONS, TRIGONOMETRIC
+from rewardkit.equivalence.juxtaposition import juxtaposed
 from rewardkit.equivalence.lexer import NotMath, Token
 from rewardkit.equivalence.tree import (
     HALF,
@@ -28,16 +30,6 @@ from rewardkit.equivalence.tree import (
 if TYPE_CHECKING:
     from rewardkit.equivalence.parser import Parser
 
-_TRIG = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch")
-FUNCTIONS = {
-    **{name: name for name in _TRIG},
-    **{f"{prefix}{name}": f"arc{name}" for name in _TRIG for prefix in ("arc", "a")},
-    **{f"ar{name}": f"arc{name}" for name in _TRIG[6:]},
-    **{name: name for name in ("ln", "log", "exp", "gcd", "lcm", "max", "min", "floor", "abs", "arg", "det", "sqrt")},
-    "lg": "lg", "cbrt": "cbrt", "ceil": "ceil", "Re": "Re", "Im": "Im", "sgn": "sgn", "sign": "sgn", "erf": "erf",
-    "Gamma": "gamma", "zeta": "zeta", "cis": "cis",
-    "tg": "tan", "ctg": "cot", "arctg": "arctan", "arcctg": "arccot", "cosec": "csc",
-}  # fmt: skip
 _ACCENTS = frozenset(
     (
         "overline bar vec hat tilde dot ddot widehat widetilde overrightarrow overleftarrow underline mathcal mathscr "
@@ -117,7 +109,7 @@ def call(name: str, argument: Node, base: Node | None = None, exponent: Node | N
         raise NotMath(f"{name} of {len(args)} arguments")
     if base is not None and name != "log":
         raise NotMath(f"a subscript of {name}")
-    if exponent == MINUS_ONE and name in _TRIG:
+    if exponent == MINUS_ONE and name in TRIGONOMETRIC:
         return Call("arc" + name, args)
     node: Node
     if name == "exp":
@@ -139,7 +131,7 @@ def _operand(p: Parser) -> Node:
         operand = p.nested(p.atom)
         return Tuple(operand.items) if isinstance(operand, Collection) else operand  # max{a, b}
     factors = [p.signed(p.power)]
-    while p.juxtaposed(factors[-1]) and not _starts_function(p):
+    while juxtaposed(p, factors[-1]) and not _starts_function(p):
         factors.append(p.power())
     return factors[0] if len(factors) == 1 else Product(expressions(factors))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from rewardkit.equivalence.numeric import local_context
+from rewardkit.equivalence.evaluation import local_context
 from rewardkit.equivalence.polynomials import Form
 
 MAX_DEGREE = 16

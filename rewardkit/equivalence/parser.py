@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rewardkit.equivalence.commands import FUNCTIONS, call, command, function, matrix
+from rewardkit.equivalence.commands import call, command, function, matrix
+from rewardkit.equivalence.function_names import FUNCTIONS
+from rewardkit.equivalence.juxtaposition import glued, juxtaposed, unit_follows
 from rewardkit.equivalence.lexer import NotMath, Token
 from rewardkit.equivalence.matrices import matrix_product, matrix_sum
 from rewardkit.equivalence.numerals import based, number
@@ -29,16 +31,14 @@ from rewardkit.equivalence.tree import (
     expressions,
     negative,
     quotient,
-    symbols,
 )
-from rewardkit.equivalence.units import CURRENCIES, NO_UNIT, UNITS, is_unit, is_word
+from rewardkit.equivalence.units import CURRENCIES, NO_UNIT, UNITS
 
 MAX_DEPTH = 40
 """Deeper nesting is not parsed; the deepest gold of MATH has 7."""
 
 _END = Token("end of text", "", False)
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")", "["), "⟨": ("⟩",), "]": ("[", "]")}
-CONNECTIVES = frozenset(("and", "or"))
 
 
 class Parser:
@@ -131,10 +131,10 @@ class Parser:
             if self.is_operator("*"):
                 self.at += 1
                 factors.append(self.signed(self.power))
-            elif self.is_operator("/") and not self._unit_follows():
+            elif self.is_operator("/") and not unit_follows(self):
                 self.at += 1
                 factors[-1:] = [self._divided(factors[-1], self.signed(self.power))]
-            elif self.juxtaposed(factors[-1]):
+            elif juxtaposed(self, factors[-1]):
                 factors.append(self.power())
             else:
                 break
@@ -146,67 +146,6 @@ class Parser:
 
     def _divided(self, top: Node, bottom: Node) -> Node:
         return quotient(*expressions([top, bottom]))
-
-    def _unit_follows(self) -> bool:
-        """Whether the slash belongs to a unit: 5 m / s."""
-        token = self.tokens[self.at + 1]
-        return token.kind == "text" and len(token.text) <= 4 and is_unit(token.text)
-
-    def juxtaposed(self, before: Node) -> bool:
-        """Whether the next token starts another factor."""
-        kind, text, spaced = self.tokens[self.at]
-        if kind == "num":
-            previous = self.tokens[self.at - 1]
-            return previous.kind not in ("num", "sym", "word", "text") and previous.text not in ("%", "°")
-        if kind == "sym":
-            if text == "Omega" and isinstance(before, Number):
-                return False
-            return not (self.integrals and text == "d" and self.tokens[self.at + 1].kind == "sym")
-        if kind == "word":
-            if text == "min" and isinstance(before, Number) and self.tokens[self.at + 1].text not in ("(", "{", "\\{"):
-                return False
-            if text in FUNCTIONS or self._glued(text) is not None:
-                return True
-            if text in CONNECTIVES or (self.integrals and text[0] == "d"):
-                return False
-            if is_unit(text) and not self.letters and not self.inside:
-                self.raw_unit = True
-                return False
-            return len(text) < 5 and not (spaced and is_word(text) and not isinstance(before, Symbol))
-        if kind == "text":
-            if text == "min" and isinstance(before, Number):
-                return False
-            if text in FUNCTIONS:
-                return True
-            return not (len(text) > 1 or (is_unit(text) and not symbols(before)) or self.integrals)
-        if kind == "op":
-            if text == "(" and self._condition_follows():
-                return False
-            if text == "[" and not self._closes():
-                return False
-            return text in ("(", "[", "{", "\\{", "⌊", "⌈") or (text == "|" and not self.bars)
-        return kind == "begin" or (kind == "cmd" and text not in ("over", "choose", "mod", "pmod", "bmod"))
-
-    def _closes(self) -> bool:
-        """Whether the square bracket that comes next is closed by another one, as in 2[x + 1], unlike in ]0, 1[."""
-        depth = 0
-        for token in self.tokens[self.at :]:
-            depth += (token.text == "[") - (token.text == "]")
-            if depth == 0:
-                return True
-        return False
-
-    def _condition_follows(self) -> bool:
-        """Whether brackets hold a relation: 2kπ (k ∈ ℤ)."""
-        depth = braces = 0
-        for token in self.tokens[self.at : self.at + 40]:
-            depth += (token.text == "(") - (token.text == ")")
-            braces += (token.text == "{") - (token.text == "}")
-            if depth == 0:
-                return False
-            if braces == 0 and token.kind == "op" and token.text in ("∈", "=", "<", ">", "≤", "≥", "≠"):
-                return True
-        return False
 
     def power(self) -> Node:
         """An atom with everything that is attached to it: exponents, factorials, degrees, percent signs."""
@@ -381,9 +320,9 @@ class Parser:
             raise NotMath(f"the word {word!r}")
         if word in FUNCTIONS:
             return function(self, FUNCTIONS[word])
-        glued = self._glued(word)
-        if glued is not None:
-            return call(FUNCTIONS[glued], Symbol(word[len(glued) :]))
+        name = glued(word)
+        if name is not None:
+            return call(FUNCTIONS[name], Symbol(word[len(name) :]))
         if (len(word) == 2 and word[0] == "d") or len(word) > 4:  # dx; a word that names a quantity
             return self.symbol(word if len(word) == 2 else quoted(word))
         self.spell(word)
@@ -392,11 +331,6 @@ class Parser:
     def spell(self, word: str) -> None:
         """Put the letters of a word in its place: they are factors, each with exponents of its own."""
         self.tokens[self.at : self.at] = [Token("sym", letter, False) for letter in word]
-
-    def _glued(self, word: str) -> str | None:
-        """The function in ``sinx``."""
-        name = word[:-1]
-        return name if name in FUNCTIONS and len(name) > 1 and len(word) < 8 else None
 
     def _braced(self) -> Node:
         r"""A LaTeX group; {a \over b} is a quotient."""

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rewardkit.equivalence.answers import Reader
-from rewardkit.equivalence.commands import FUNCTIONS
+from rewardkit.equivalence.function_names import FUNCTIONS
 from rewardkit.equivalence.lexer import MAX_CHARS, NotMath, Token, lex
 from rewardkit.equivalence.parser import quoted
 from rewardkit.equivalence.tree import (
