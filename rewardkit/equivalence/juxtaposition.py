@@ -59,7 +59,7 @@ def juxtaposed(p: Parser, before: Node) -> bool:
 def _closes(p: Parser) -> bool:
     """Whether the square bracket that comes next is closed by another one, as in 2[x + 1], unlike in ]0, 1[."""
     depth = 0
-    for token in p.tokens[p.at :]:
+    for token in p.tokens[p.at : p.at + 300]:
         depth += (token.text == "[") - (token.text == "]")
         if depth == 0:
             return True

@@ -235,12 +235,18 @@ def constant_ratio(one: Form, two: Form) -> Fraction | None:
 
 def constant_of_integration(node: Node) -> Node | None:
     """``F(x) + C`` without the C; ``None`` for anything else."""
-    if not isinstance(node, Sum) or node.terms[-1] not in (Symbol("C"), Symbol("c")):
+    if not isinstance(node, Sum):
+        return None
+    rest = [term for term in node.terms if term not in _CONSTANTS_OF_INTEGRATION]
+    if len(rest) != len(node.terms) - 1 or any(mentions(node, c) for node in rest for c in _CONSTANTS_OF_INTEGRATION):
         return None
     if any(isinstance(n, Call) and n.name in ("int", "lim", "sum", "prod") for n in _walk(node)):
         return None
-    rest = node.terms[0] if len(node.terms) == 2 else Sum(node.terms[:-1])
-    return rest if symbols(rest) and not mentions(rest, Symbol("C")) and not mentions(rest, Symbol("c")) else None
+    bare = rest[0] if len(rest) == 1 else Sum(tuple(rest))
+    return bare if symbols(bare) else None
+
+
+_CONSTANTS_OF_INTEGRATION = (Symbol("C"), Symbol("c"))
 
 
 def plain_log(node: Node) -> bool:
