@@ -13,8 +13,9 @@ from itertools import combinations, pairwise
 
 from rewardkit.equivalence.algebra import normal
 from rewardkit.equivalence.inequalities import same_solutions
+from rewardkit.equivalence.plain_language import choice
 from rewardkit.equivalence.polynomials import TooLarge, Undefined
-from rewardkit.equivalence.reader import Reading, choice
+from rewardkit.equivalence.reader import Reading
 from rewardkit.equivalence.regions import region, same_region
 from rewardkit.equivalence.scalars import Scalars
 from rewardkit.equivalence.shapes import (

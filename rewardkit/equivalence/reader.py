@@ -14,26 +14,26 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rewardkit.equivalence.answers import Reader
-from rewardkit.equivalence.function_names import FUNCTIONS
+from rewardkit.equivalence.canonical import canonical
 from rewardkit.equivalence.lexer import MAX_CHARS, NotMath, Token, lex
 from rewardkit.equivalence.parser import quoted
+from rewardkit.equivalence.plain_language import is_label, plain_words
 from rewardkit.equivalence.tree import (
     Collection,
     Node,
     Number,
     Relation,
     Symbol,
-    Words,
     simple,
 )
-from rewardkit.equivalence.units import NO_UNIT, is_word
 
 _INTEGER = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3}){1,100}|\d{1,400})", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?\d{0,100}\.\d{1,100}", re.ASCII)
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d{1,100})\}\{(\d{1,100})\}|(-?)(\d{1,100})/(\d{1,100})", re.ASCII)
-_PUNCTUATION = " \t\n.,;:!?\"'()*"
-_CHOICE = re.compile(r"\(?([A-J])[.):](?:\s+(\S.*))?", re.DOTALL)
-_OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])|\b(?:or|and|no|not|maybe|perhaps|wrong|possibly)\b")
+
+_COMMAS = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,9}", re.ASCII)
+MAX_FRAMES = 8
+"""Boxes in boxes that are opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _read(text: str) -> Reading:
         return Reading("", None, "nothing is written there")
     if tokens[0].text == "≈":
         del tokens[0]
-    words = _words(tokens)
+    words = plain_words(tokens)
     if words is not None:
         return Reading(form, words)
     reader = Reader(tokens)
@@ -97,26 +97,11 @@ _short = lru_cache(maxsize=4_096)(_read)
 _long = lru_cache(maxsize=128)(_read)
 
 
-def _needless_brace(tokens: list[Token], at: int) -> bool:
-    """Whether a brace holds a single character of a script: x^{2} is x^2."""
-    start = at if tokens[at].text == "{" else at - 2
-    if not 0 < start <= len(tokens) - 3 or tokens[start].text != "{" or tokens[start + 2].text != "}":
-        return False
-    follows = tokens[start + 3].kind if start + 3 < len(tokens) else ""
-    return (
-        tokens[start - 1].text in ("^", "_", "pmod")
-        and tokens[start + 1].kind in ("num", "sym")
-        and len(tokens[start + 1].text) == 1
-        and follows != "num"
-    )
-
-
-_SEPARATORS = str.maketrans("", "", " ,{}\\!;:~\t\n")
-
-
 def _opened(text: str) -> str:
     """The text without what only frames it: a box, bold marks, an equals sign in front."""
-    while text.startswith(("\\boxed", "\\fbox", "**")):
+    for _ in range(MAX_FRAMES):
+        if not text.startswith(("\\boxed", "\\fbox", "**")):
+            break
         inner = text[2:-2] if text.startswith("**") and text.endswith("**") and len(text) > 4 else _unboxed(text)
         if inner is None:
             break
@@ -150,81 +135,6 @@ def as_letters(text: str) -> Node | None:
         return None
 
 
-_COMMAS = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,9}", re.ASCII)
-
-
-def canonical(tokens: list[Token]) -> str:
-    """The tokens as one string: equal for texts that differ in layout alone."""
-    tokens = [t for k, t in enumerate(tokens) if not _needless_brace(tokens, k)]
-    parts: list[str] = []
-    wordy = False
-    previous = ""
-    for kind, text, spaced in tokens:
-        if kind == "cmd" or (kind == "sym" and len(text) > 1):
-            text = "\\" + text  # \xi is not x i
-        if kind in ("word", "text") or (kind == "sym" and wordy):
-            if parts and (spaced or wordy):
-                parts.append(" ")
-            wordy = True
-        else:
-            wordy = False
-            if kind == "num":
-                if previous == "num":  # 1 1/2 is not 11/2
-                    parts.append(" ")
-                text = text.translate(_SEPARATORS)
-        previous = kind
-        parts.append(text)
-    return "".join(parts)
-
-
-def choice(text: str) -> str | None:
-    """The letter of a multiple-choice answer that carries more than the letter: ``(C) 42``, ``C. x = 42``."""
-    if len(text) > 500:
-        return None
-    match = _CHOICE.fullmatch(_STYLE.sub(" ", text).strip(" $.}"))
-    if match is None:
-        return None
-    letter, rest = match.group(1), match.group(2) or ""
-    return None if _OTHER_CHOICE.search(rest) else letter
-
-
-_STYLE = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed)\s*\{|[{}]|\\[ ,;!()\[\]]|\\quad")
-
-
-def _ellipsis(tokens: list[Token]) -> bool:
-    return tokens[-1].text == "." and len(tokens) > 1 and tokens[-2].text.endswith(".")
-
-
-def _words(tokens: list[Token]) -> Node | None:
-    """Plain language: nothing but words, at least one of them no symbol or function."""
-    if not any((kind == "text" and len(text) > 1) or kind == "word" for kind, text, _ in tokens):
-        return None
-    letters = 0
-    for kind, text, spaced in tokens:
-        if text in FUNCTIONS and kind in ("text", "word"):
-            return None
-        if kind == "text" or kind == "word":
-            letters += 1
-        elif (kind == "sym" and (spaced or len(tokens) > 2) and text.isascii() and letters) or (
-            kind == "op" and text in ".,!?-'\"/:" and (text != "!" or spaced or tokens[-1].text == "!")
-        ):
-            continue
-        else:
-            return None
-    runs = [text for kind, text, _ in tokens if kind in ("word", "text")]
-    if len(runs) == 1 and tokens[0].kind == "word" and not is_word(runs[0]):
-        return None
-    text = " ".join(canonical(tokens).casefold().split()).strip(_PUNCTUATION)
-    if text in _ALL_REALS:
-        return Symbol("ℝ")
-    return Words(text) if letters and text else None
-
-
-_ALL_REALS = frozenset(
-    ("all real numbers", "all reals", "the real numbers", "the set of all real numbers", "any real number")
-)
-
-
 def _labelled(tokens: list[Token]) -> Node | None:
     """``label = value`` where the label is nothing that can be parsed."""
     depth, at = 0, -1
@@ -233,7 +143,7 @@ def _labelled(tokens: list[Token]) -> Node | None:
         if token.text == "=" and depth == 0 and at < 0:
             at = index
     label, rest = tokens[: max(at, 0)], tokens[at + 1 :]
-    if not rest or not _is_label(label):
+    if not rest or not is_label(label):
         return None
     try:
         value = Reader(rest).answer()
@@ -242,17 +152,5 @@ def _labelled(tokens: list[Token]) -> Node | None:
     return Relation((Symbol(quoted(canonical(label))), value), ("=",))
 
 
-def _is_label(tokens: list[Token]) -> bool:
-    """Words that name something, or a letter with brackets: P(X = 2)."""
-    if not tokens or any(word in NO_UNIT for t in tokens for word in t.text.casefold().split() if t.kind != "sym"):
-        return False
-    if all(token.kind in ("word", "text", "sym") for token in tokens):
-        return True
-    inner = tokens[2:-1]
-    return (
-        tokens[0].kind == "sym"
-        and len(tokens) > 3
-        and tokens[1].text == "("
-        and tokens[-1].text == ")"
-        and all(t.kind in ("word", "text", "sym", "num") or t.text in "∩∪|=,<>≤≥_{}'+-" for t in inner)
-    )
+def _ellipsis(tokens: list[Token]) -> bool:
+    return tokens[-1].text == "." and len(tokens) > 1 and tokens[-2].text.endswith(".")

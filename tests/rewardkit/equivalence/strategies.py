@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import string
 from collections.abc import Callable
 from fractions import Fraction
@@ -59,8 +58,7 @@ plain_numbers = st.one_of(integers, decimals, fractions, mixed, scientific, thou
 
 # --- expressions ----------------------------------------------------------------------------------------------------
 
-# A single capital is left out: (N)+1 is taken for the choice N at the time of writing.
-variables = _one("x", "y", "n", "t", "r", r"\theta", r"\alpha", "a_n", "x_1", "N_0", "k")
+variables = _one("x", "y", "n", "t", "r", r"\theta", r"\alpha", "a_n", "x_1", "N_0", "k", "A", "C", "N", "R")
 roots = st.one_of(
     _written(r"{}\sqrt{{{}}}", _one("", "2", "3", "-"), small),
     _written(r"\sqrt[{}]{{{}}}", st.integers(3, 5), small),
@@ -100,15 +98,13 @@ _leaves = st.one_of(
     integers, fractions, roots, multiples_of_pi, powers, polynomials, rational_functions, trigonometric, logarithms,
     complex_numbers, combinatorial, variables,
 )  # fmt: skip
-_beside = st.one_of(integers, fractions, roots, multiples_of_pi, powers, polynomials, complex_numbers, variables)
 _nonzero = st.one_of(
     small.map(str), variables, multiples_of_pi, _written("x^2+{}", small), _written("{}-{}i", small, small)
 )
 expressions = st.one_of(
     _leaves,
-    # (2)(\sum_{k=1}^3 k) is read as a list with a condition at the time of writing: side by side are others only.
     _written("({}){}({})", _leaves, _one("+", "-", r"\cdot "), _leaves),
-    _written("({})({})", _beside, _beside),
+    _written("({})({})", _leaves, _leaves),
     _written(r"\frac{{{}}}{{{}}}", _leaves, _nonzero),
     _written("({})/({})", _leaves, _nonzero),
     _written(r"\sqrt{{{}}}", _leaves),
@@ -130,11 +126,19 @@ currency = st.one_of(
 degrees = _written("{}{}", st.integers(-360, 360), _one(r"^\circ", r"^{\circ}", "°", " degrees"))
 plus_minus = st.one_of(_written(r"{}\pm {}", integers, roots), _written(r"\pm {}", fractions))
 bases = _written("{}_{{{}}}", st.integers(0, 10**6).map(lambda n: f"{n:b}"), st.integers(2, 9))
-ratios = _written("{}:{}", small, small)
+ratios = st.one_of(
+    _written("{}:{}", small, small),
+    _written("{}:{}:{}", small, small, small),
+    st.tuples(small, small, _one(r"\text{ cm}", " kg", " apples")).map(lambda p: f"{p[0]}{p[2]}:{p[1]}{p[2]}"),
+    _written(r"\${}:\${}", small, small),
+)
+towers = _written("{}^{{{}^{{{}}}}}", small, st.one_of(small.map(str), powers), small)
 
 # --- structures -----------------------------------------------------------------------------------------------------
 
-_plain = st.one_of(integers.filter(lambda n: len(n) < 4), fractions, roots, multiples_of_pi, polynomials, variables)
+_plain = st.one_of(
+    integers.filter(lambda n: len(n) < 4), fractions, roots, multiples_of_pi, polynomials, variables, percentages
+)
 tuples = st.lists(_plain, min_size=2, max_size=4).map(lambda items: f"({', '.join(items)})")
 intervals = st.tuples(st.integers(-20, 20), small, _one("(", "["), _one(")", "]")).map(
     lambda parts: f"{parts[2]}{parts[0]}, {parts[0] + parts[1]}{parts[3]}"
@@ -156,8 +160,8 @@ matrices = st.tuples(
 equations = st.one_of(
     _written("{} = {}", variables, st.one_of(plain_numbers, polynomials)),
     _written("y = {}", polynomials),
-    # "x = x" equals every equation in x at the time of writing: left out.
-    _written("{} = {}+x^6", polynomials, polynomials),
+    _written("{} = {}", polynomials, polynomials),
+    polynomials.map(lambda p: f"{p} = {p}"),
     _written("x^2+y^2={}", small),
     _written("f(x) = {}", polynomials),
 )
@@ -168,10 +172,10 @@ inequalities = st.one_of(
     _written(r"x \neq {}", integers),
     _written("{}x{:+d} {} {}", small, st.integers(-9, 9), _order, integers),
 )
-# \(\textbf{(A)} 42\) is no choice at the time of writing: a letter with text is left out.
-choices = st.tuples(_one("{}", "({})", r"\text{{({})}}", "{}.", r"\textbf{{({})}}"), _one(*"ABCDE")).map(
-    lambda parts: parts[0].format(parts[1])
-)
+choices = st.tuples(
+    _one("{}", "({})", r"\text{{({})}}", "{}.", r"\textbf{{({})}}", "({}) 42", r"\textbf{{({})}} 42", "{}. x = 7"),
+    _one(*"ABCDE"),
+).map(lambda parts: parts[0].format(parts[1]))
 words = st.one_of(
     _one(
         "Evelyn", "no solution", r"\text{even}", r"\text{not even}", "blue car", "Tuesday", r"\text{hyperbola}", "yes"
@@ -184,7 +188,7 @@ special = _one(
 
 structures = st.one_of(tuples, intervals, half_lines, unions, sets, lists, matrices)
 relations = st.one_of(equations, inequalities)
-marked = st.one_of(percentages, units, currency, degrees, plus_minus, bases, ratios)
+marked = st.one_of(percentages, units, currency, degrees, plus_minus, bases, ratios, towers)
 verbal = st.one_of(choices, words, special)
 answers = st.one_of(plain_numbers, expressions, marked, structures, relations, verbal)
 
@@ -212,8 +216,7 @@ LAYOUTS = (
     Layout("dollars", lambda t: f"${t}$"),
     Layout("parens of TeX", lambda t: rf"\({t}\)"),
     Layout("spaces", lambda t: f"  {t}\n"),
-    # A full stop right after the digit of \frac12 or x_1 is read as one of the number at the time of writing: left out.
-    Layout("full stop", lambda t: t if t.endswith(".") or re.search(r"frac\d+$|_\d+$", t) else t + "."),
+    Layout("full stop", lambda t: t if t.endswith(".") else t + "."),
     Layout("displaystyle", lambda t: rf"\displaystyle {t}"),
     Layout("left and right", lambda t: t if r"\left" in t else _replaced(("(", r"\left("), (")", r"\right)"))(t)),
     Layout("dfrac", _replaced((r"\frac", r"\dfrac"))),
@@ -358,14 +361,14 @@ def _widened(parts: tuple[int, int, int]) -> tuple[str, str]:
 
 rewritings: SearchStrategy[tuple[str, str]] = st.one_of(
     _paired("({0})+({1})", "({1})+({0})", expressions, expressions),
-    _paired("({0})({1})", r"({1}) \cdot ({0})", _beside, _beside),
+    _paired("({0})({1})", r"({1}) \cdot ({0})", _leaves, _leaves),
     _paired("({0})-({1})", "-(({1})-({0}))", expressions, expressions),
     _paired(r"\frac{{{0}}}{{{1}}}", r"({0}) \cdot ({1})^{{-1}}", expressions, _nonzero),
     _paired(
         r"\frac{{{0}}}{{{1}}}", r"\frac{{({0}) \cdot ({2})}}{{({1}) \cdot ({2})}}", expressions, _nonzero, _nonzero
     ),
-    _paired("({0})(({1})+({2}))", r"({0})({1})+({0})({2})", _beside, _beside, _beside),
-    _paired("(x+({0}))(x+({1}))", "x^2+(({0})+({1}))x+({0})({1})", _beside, _beside),
+    _paired("({0})(({1})+({2}))", r"({0})({1})+({0})({2})", _leaves, _leaves, _leaves),
+    _paired("(x+({0}))(x+({1}))", "x^2+(({0})+({1}))x+({0})({1})", _leaves, _leaves),
     _paired(r"\sqrt{{{0}^2 \cdot {1}}}", r"{0}\sqrt{{{1}}}", small, small),
     _paired(
         r"\frac{{1}}{{\sqrt{{{0}}}+{1}}}",
@@ -451,10 +454,8 @@ TOKENS = (
     r"\sin \cos \ln \log \arcsin \exp \gcd \min \binom \sum_{k=1}^{ \prod \int_0^1 dx \lim_{x\to0} \lfloor \rfloor "
     r"\overline \vec \mathrm{ \text{ \mathbf{ \begin{pmatrix} \end{pmatrix} \text{and} or cm \text{percent} miles "
     r"^\circ \% \$ € ° π √ ² ½ ≤ ∞ ∪ − × … \boxed{ \fbox{ </think> #### \, \! \quad ~ \mathbb{R} \emptyset "
-    r"\choose \over _2 _{16} f( ^{-1} abs( |x| \ldots"
+    r"\choose \over _2 _{10} )_{10} _{16} f( ^{-1} abs( |x| \ldots 4^{4^{ ^{2^{2 cm:10 :\$5 x=x 10^{5000}"
 ).split()
-# Left out, since they raise at the time of writing: towers of 16 and more powers of one number; numerals of more than
-# 4,300 digits, or fractions, in brackets before "_{10}"; ratios of quantities against a fraction.
 soup = st.lists(st.sampled_from(TOKENS), max_size=25).map("".join)
 spaced_soup = st.lists(st.sampled_from(TOKENS), max_size=25).map(" ".join)
 characters = st.text(st.characters(), max_size=40)

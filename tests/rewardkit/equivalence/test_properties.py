@@ -47,6 +47,7 @@ GROUPS = {
     "plus_minus": own.plus_minus,
     "bases": own.bases,
     "ratios": own.ratios,
+    "towers": own.towers,
     "structures": own.structures,
     "relations": own.relations,
     "choices": own.choices,

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewardkit.equivalence.answers import Reader
+from rewardkit.equivalence.canonical import canonical
 from rewardkit.equivalence.lexer import MAX_CHARS, lex
-from rewardkit.equivalence.reader import as_list, canonical, choice, read
+from rewardkit.equivalence.plain_language import choice
+from rewardkit.equivalence.reader import as_list, read
 from rewardkit.equivalence.tree import (
     INFINITY,
     MINUS_ONE,
