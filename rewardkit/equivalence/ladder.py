@@ -17,6 +17,7 @@ symbolic        sympy in a worker process that is killed when its budget ends, f
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -96,9 +97,17 @@ def exact_tolerance(tolerance: float | None) -> Fraction | None:
 
 
 def _checked(answer: str, truth: str, tolerance: Fraction | None) -> Verdict:
-    if max(len(answer), len(truth)) > _REMEMBERED_CHARS:
-        return check(answer, truth, tolerance)
-    return _remembered(answer, truth, tolerance)
+    short = max(len(answer), len(truth)) <= _REMEMBERED_CHARS
+    try:
+        return _remembered(answer, truth, tolerance) if short else check(answer, truth, tolerance)
+    except Exception as error:  # noqa: BLE001 - a defect of ours must not end a run of days; it is said, and has a status
+        detail = f"{type(error).__name__}: {error}"[:300]
+        warnings.warn(
+            f"comparing {answer[:200]!r} with {truth[:200]!r} failed ({detail}); please report this",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return Verdict(None, "error", detail)
 
 
 _remembered = lru_cache(maxsize=4_096)(check)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardkit.equivalence import Budget, Verdict, compare, compare_all
+from rewardkit.equivalence import Budget, Verdict, compare, compare_all, ladder
 from rewardkit.equivalence.ladder import exact_tolerance
 from rewardkit.equivalence.lexer import MAX_CHARS
 
@@ -215,3 +215,14 @@ def test_comparing_numbers_is_symmetric(a: str, b: str) -> None:
 @settings(max_examples=50)
 def test_comparing_is_reflexive(a: str) -> None:
     assert compare(a, a).equal is True
+
+
+def test_a_defect_of_the_check_is_said_and_has_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Verdict:
+        raise KeyError("a case nobody thought of")
+
+    monkeypatch.setattr(ladder, "check", broken)
+    with pytest.warns(RuntimeWarning, match="please report this"):
+        verdict = compare("1" * 300, "2")
+    assert (verdict.equal, verdict.rung) == (None, "error")
+    assert "a case nobody thought of" in verdict.detail
