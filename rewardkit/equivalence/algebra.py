@@ -130,7 +130,8 @@ def _series(node: Call) -> Form:
         return _opaque(node)
     if last - first > MAX_SERIES // 10 ** (2 * _series_within(body)):
         return _opaque(node)
-    assert isinstance(variable, Symbol)
+    if not isinstance(variable, Symbol):  # its letter is the index of another series around this one
+        return _opaque(node)
     forms = [normal(substitute(body, variable.name, Number(k))) for k in range(int(first), int(last) + 1)]
     if node.name == "sum":
         return add_all(forms)

@@ -22,10 +22,11 @@ from rewardkit.equivalence.tree import (
     Tuple,
     Unit,
 )
-from rewardkit.equivalence.units import CURRENCIES, SCALES, combine_units, raised_unit, read_unit
+from rewardkit.equivalence.units import CURRENCIES, SCALES, UNITS, combine_units, raised_unit, read_unit
 
 _RELATIONS = ("=", "<", ">", "≤", "≥", "≠", "≈", "∈")
 _SET_OPERATORS = ("∪", "∩", "∖")
+_KNOWN = frozenset(UNITS.values())
 _PERCENT = frozenset(("percent", "percentage", "per cent"))
 
 
@@ -73,7 +74,10 @@ class Reader(Parser):
         return self.nested(self._relation)
 
     def _relation(self) -> Node:
+        start = self.at
         sides, operators = [self._ratio()], list[str]()
+        if self.is_operator("="):
+            sides[0] = self._applied(start) or sides[0]
         while self.is_operator(*_RELATIONS):
             operators.append(self.take().text)
             sides.append(self._ratio())
@@ -82,6 +86,14 @@ class Reader(Parser):
         return Relation(tuple(sides), tuple(operators))
 
     builder = False
+
+    def _applied(self, start: int) -> Node | None:
+        """``P(x) =`` defines a function, whatever its letter."""
+        tokens = self.tokens[start : self.at]
+        if [token.kind for token in tokens] != ["sym", "op", "sym", "op"] or tokens[1].text + tokens[3].text != "()":
+            return None
+        name, variable = tokens[0].text, tokens[2].text
+        return Call(name, (Symbol(variable),)) if len(name) == 1 and name != variable else None
 
     def _ratio(self) -> Node:
         items, start = [self._sets()], self.at - 1
@@ -115,7 +127,10 @@ class Reader(Parser):
             if unit is not None:
                 raise NotMath("a currency sign at something that is no number")
             return value
+        bare = isinstance(value, Symbol)
         value, units = self._suffix(value)
+        if bare and any(unit not in _KNOWN for unit in units):
+            raise NotMath("words after a letter")
         if units and unit is None and self.tokens[self.at].kind == "num":
             return self._mixed_units(value, combine_units(units))
         if unit is not None:

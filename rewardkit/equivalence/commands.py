@@ -73,6 +73,11 @@ def _argument(p: Parser) -> Node:
     if kind == "sym":
         p.at += 1
         return Symbol(text)
+    if text == "{" and [t.kind for t in p.tokens[p.at + 1 : p.at + 3]] == ["word", "op"]:
+        word, closing = p.tokens[p.at + 1].text, p.tokens[p.at + 2].text
+        if len(word) == 2 and word[0] == "d" and closing == "}":  # dy over dx
+            p.at += 3
+            return Symbol(word)
     return p.nested(p.atom)
 
 
@@ -107,6 +112,8 @@ def call(name: str, argument: Node, base: Node | None = None, exponent: Node | N
     args = expressions(argument.items if isinstance(argument, Tuple) else [argument])
     if len(args) > 1 and name not in ("gcd", "lcm", "max", "min"):
         raise NotMath(f"{name} of {len(args)} arguments")
+    if len(args) < 2 and name in ("gcd", "lcm", "max", "min"):
+        raise NotMath(f"{name} of one argument")
     if base is not None and name != "log":
         raise NotMath(f"a subscript of {name}")
     if exponent == MINUS_ONE and name in TRIGONOMETRIC:

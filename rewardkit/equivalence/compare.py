@@ -30,6 +30,7 @@ from rewardkit.equivalence.shapes import (
     may_stand_for,
     members_of,
     moved_left,
+    natural_order,
     single_inequalities,
     unmatched,
 )
@@ -161,7 +162,11 @@ class Comparison:
             regions = region(a), region(t)
             if None not in regions or not (isinstance(a, Collection) and isinstance(t, Collection)):
                 return self._sets(a, t)
+        if isinstance(a, Collection) and isinstance(t, Collection) and _other_logic(a, t):
+            return False
         members, true_members = members_of(a), members_of(t)
+        if self._in_list and isinstance(a, Collection) != isinstance(t, Collection):
+            return False
         if isinstance(a, Collection) != isinstance(t, Collection) and len(members) == len(true_members) == 1:
             return Symbol("∅") not in (*members, *true_members) and self.same(members[0], true_members[0])
         if not (isinstance(a, Collection) and isinstance(t, Collection)):
@@ -172,11 +177,13 @@ class Comparison:
 
     def _named_values(self, named: list[tuple[Node, Node]], values: Node, *, reverse: bool) -> bool | None:
         """``x = 2, y = 3`` for (2, 3) or "2, 3": in the order of the letters, or as given where words name them."""
-        if isinstance(values, Tuple) and values.brackets != "()":
+        if (isinstance(values, Tuple) and values.brackets != "()") or (
+            isinstance(values, Collection) and values.braces
+        ):
             return False
         assert isinstance(values, (Tuple, Collection))
         if all(isinstance(name, Symbol) and not name.name.startswith("“") for name, _ in named):
-            named = sorted(named, key=lambda pair: repr(pair[0]))
+            named = sorted(named, key=lambda pair: natural_order(repr(pair[0])))
         mine = [value for _, value in named]
         return self._all(values.items, mine) if reverse else self._all(mine, values.items)
 
@@ -316,9 +323,21 @@ class Comparison:
         return same_solutions((one[0], forms[0]), (two[0], forms[1]), *names)
 
 
+def _other_logic(a: Collection, t: Collection) -> bool:
+    """x = 2 and y = 3 is not x = 2 or y = 3."""
+    return "or" in (a.joiner, t.joiner) and a.joiner != t.joiner and (_several_names(a) or _several_names(t))
+
+
+def _several_names(node: Collection) -> bool:
+    """Whether relations of a list are about different variables."""
+    relations = [item for item in node.items if isinstance(item, Relation)]
+    return len({frozenset(n for side in r.sides for n in symbols(side)) for r in relations}) > 1
+
+
 def _same_words(a: Node, t: Node) -> bool:
     if isinstance(a, Words) and isinstance(t, Words):
-        return _listed_words(a) == _listed_words(t)
+        joiners = [set(re.findall(r"\b(?:and|or)\b", words.text)) for words in (a, t)]
+        return _listed_words(a) == _listed_words(t) and (joiners[0] == joiners[1] or set() in joiners)
     words, other = (a, t) if isinstance(a, Words) else (t, a)
     return isinstance(words, Words) and other == Symbol("∅") and words.text in _NOTHING
 

@@ -12,7 +12,6 @@ from rewardkit.equivalence.algebra import MAX_SERIES
 from rewardkit.equivalence.polynomials import TooLarge, Undefined
 from rewardkit.equivalence.tree import (
     INFINITY,
-    UNKNOWN_FUNCTIONS,
     Call,
     E,
     Node,
@@ -21,6 +20,7 @@ from rewardkit.equivalence.tree import (
     Product,
     Sum,
     Symbol,
+    is_unknown_function,
     symbols,
 )
 
@@ -84,7 +84,9 @@ class Evaluation:
             raise TooLarge(f"more than {MAX_STEPS} operations")
         value = self._RULES[type(node)](self, node)
         if value:
-            magnitude = int(self.context.mag(value))
+            magnitude = self.context.mag(value)
+            if not isinstance(magnitude, int):
+                raise Undefined("a value that is infinite or none")
             if abs(magnitude) > MAX_MAGNITUDE:
                 raise TooLarge("a value with too many digits")
             if magnitude < self.smallest and not isinstance(node, Sum):  # a sum may be small by cancellation
@@ -136,7 +138,7 @@ class Evaluation:
             if isinstance(power, context.mpc) or power < 0:
                 raise Undefined("division by zero")
             return context.mpf(0)
-        if abs(context.mag(base)) * (abs(power) + 1) > MAX_MAGNITUDE * 2:
+        if (abs(context.mag(base)) + 1) * (abs(power) + 1) > MAX_MAGNITUDE * 4:
             raise TooLarge("a power with too many digits")
         if isinstance(exponent, Number) and isinstance(base, context.mpf):
             top, bottom = exponent.value.numerator, exponent.value.denominator
@@ -168,7 +170,7 @@ class Evaluation:
         if name in ("int", "lim"):
             raise Opaque({"int": "an integral", "lim": "a limit"}[name])
         args = [self.lossy(self.value(arg)) for arg in node.args]
-        if name in UNKNOWN_FUNCTIONS:  # any function: one that has no relation to others
+        if is_unknown_function(name):  # any function: one that has no relation to others
             seed = text_hash(name) % 97 + 1
             return sum(context.cos(arg * seed / (7 + k)) * (k + 2) for k, arg in enumerate(args))
         function = _FUNCTIONS.get(name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from rewardkit.equivalence.evaluation import local_context
 from rewardkit.equivalence.polynomials import Form
 
 MAX_DEGREE = 16
-_NEAR = 1e-12
+_NEAR = Fraction(1, 10**24)
+"""Roots are computed to 60 digits; double ones are right to half of them."""
 
 
 def same_solutions(one: tuple[str, Form], two: tuple[str, Form], name: str) -> bool | None:
@@ -19,23 +21,22 @@ def same_solutions(one: tuple[str, Form], two: tuple[str, Form], name: str) -> b
         one, two: operator and left side, the right side being zero.
         name: the variable.
     """
-    polynomials = [_coefficients(form, name) for _, form in (one, two)]
-    if None in polynomials:
+    p, q = _coefficients(one[1], name), _coefficients(two[1], name)
+    if p is None or q is None or len(p) < 2 or len(q) < 2:
         return None
-    p, q = (polynomial for polynomial in polynomials if polynomial is not None)
-    roots = [_real_roots(polynomial) for polynomial in (p, q)]
-    if roots[0] is None or roots[1] is None:
+    roots, other_roots = _real_roots(p), _real_roots(q)
+    if roots is None or other_roots is None:
         return None
-    points: list[float] = sorted([*roots[0], *roots[1]])
-    ends = [points[0] - 1, *points, points[-1] + 1] if points else [0.0]
-    between = [Fraction(a) / 2 + Fraction(b) / 2 for a, b in pairwise(ends) if b - a > _NEAR] or [Fraction(0)]
+    points: list[Fraction] = sorted([*roots, *other_roots])
+    ends = [points[0] - 1, *points, points[-1] + 1] if points else [Fraction(0)]
+    between = [(a + b) / 2 for a, b in pairwise(ends) if b - a > _NEAR] or [Fraction(0)]
     for middle in between:
         if _holds(one[0], _sign(p, middle)) != _holds(two[0], _sign(q, middle)):
             return False
     for x in points:
         signs = [
-            0 if any(abs(x - r) <= _NEAR * max(1.0, abs(x)) for r in own) else _sign(polynomial, Fraction(x))
-            for own, polynomial in ((roots[0], p), (roots[1], q))
+            0 if any(abs(x - r) <= _NEAR * max(Fraction(1), abs(x)) for r in own) else _sign(polynomial, x)
+            for own, polynomial in ((roots, p), (other_roots, q))
         ]
         if _holds(one[0], signs[0]) != _holds(two[0], signs[1]):
             return False
@@ -55,20 +56,25 @@ def _coefficients(form: Form, name: str) -> list[Fraction] | None:
     return [powers.get(k, Fraction(0)) for k in range(max(powers, default=0), -1, -1)]
 
 
-def _real_roots(coefficients: list[Fraction]) -> list[float] | None:
+def _real_roots(coefficients: list[Fraction]) -> list[Fraction] | None:
     if len(coefficients) < 2:
         return []
     from mpmath.libmp import NoConvergence
 
     scale, context = max(abs(c) for c in coefficients), local_context()
-    context.prec = 80
+    context.prec = 200
     try:
         roots = context.polyroots(
             [context.mpf((c / scale).numerator) / (c / scale).denominator for c in coefficients], extraprec=120
         )
     except (NoConvergence, OverflowError, ZeroDivisionError):
         return None
-    return [float(root.real) for root in roots if abs(root.imag) < _NEAR]
+    return [_exact(root.real) for root in roots if abs(root.imag) < float(_NEAR)]
+
+
+def _exact(value: Any) -> Fraction:
+    sign, mantissa, exponent, _ = value._mpf_
+    return Fraction((-1) ** sign * int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 def _sign(coefficients: list[Fraction], x: Fraction) -> int:

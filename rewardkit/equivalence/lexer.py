@@ -99,8 +99,8 @@ _TIMES_TEN = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
 _SEPARATOR = r"(?:,\\!\s?|\{,\}|\\[,;:]|\\[ ]|~|\\thinspace\s?|,|\s)"
 _TOKEN = re.compile(
     rf"""
-    (?P<num>(?:(?<!\d,)(?!0)\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|,\d)|\d+)(?:\.\d*)?(?:[eE][+-]?\d+(?![a-zA-Z]))?
-        |\.\d+(?:[eE][+-]?\d+(?![a-zA-Z]))?)
+    (?P<num>(?:(?<!\d,)(?!0)\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|,\d)|\d+)(?:\.\d*)?(?:[eE][+-]?\d+(?![a-zA-Z\d]))?
+        |\.\d+(?:[eE][+-]?\d+(?![a-zA-Z\d]))?)
     |\\(?P<text>text(?:bf|it|rm|sf|tt|normal|up)?|mbox|hbox|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|operatorname\*?)
         \s*\{{(?P<body>(?:[^{{}}\\$]|\\[$%])*)\}}
     |\\mathbb\s*\{{?(?P<board>[A-Z])\}}?
@@ -185,7 +185,11 @@ def _scan(text: str, tokens: list[Token], depth: int = 0) -> None:
         kind = match.lastgroup
         if kind == "num":
             literal = match.group()
-            if depth and "," in literal and not ("\\!" in literal or "{,}" in literal or ", " in text):
+            if (
+                depth
+                and "," in literal.replace("\\,", "")
+                and not ("\\!" in literal or "{,}" in literal or ", " in text)
+            ):
                 _split(literal, tokens, spaced)  # (1,234) is a pair
             else:
                 tokens.append(Token("num", literal, spaced))

@@ -48,5 +48,5 @@ def _times(left: Node, right: Node) -> Node:
     if not isinstance(scalar, EXPRESSIONS):
         raise NotMath("a matrix times something that is no number")
     if not isinstance(matrix, Matrix):
-        return Product((left, right))
+        return Product(expressions((left, right)))
     return Matrix(tuple(tuple(Product(expressions((scalar, entry))) for entry in row) for row in matrix.rows))

@@ -136,7 +136,7 @@ class _Difference:
         return self._within(_BITS, _AGREE)
 
     def confirmed(self) -> bool:
-        extra = 2 * (self._magnitude - self._smallest) + _constant_bits(self._a) + _constant_bits(self._b)
+        extra = 4 * (self._magnitude - self._smallest) + _constant_bits(self._a) + _constant_bits(self._b)
         limit = MAX_GAMMA_BITS if _holds_call(self._a, _SLOW) or _holds_call(self._b, _SLOW) else MAX_MAGNITUDE
         if extra > limit:
             raise TooLarge(f"constants of more than {limit} bits")

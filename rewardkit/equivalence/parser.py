@@ -6,6 +6,7 @@ Nothing is evaluated here but quotients of integers. ``1/2x`` is x/2, ``\sin 2x`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from rewardkit.equivalence.commands import call, command, function, matrix
@@ -163,6 +164,8 @@ class Parser:
                 node = Call("factorial2" if double else "factorial", expressions([node]))
             elif self.is_operator("°"):
                 self.at += 1
+                if not isinstance(node, Number) and self.tokens[self.at].kind == "sym":
+                    raise NotMath("a composition of functions")
                 node = self._in_degrees(node)
             elif self.is_operator("%"):
                 self.at += 1
@@ -247,7 +250,7 @@ class Parser:
         if kind == "text":
             if text in FUNCTIONS and len(text) > 1:
                 return function(self, FUNCTIONS[text])
-            if any(part in NO_UNIT for part in text.casefold().split()):
+            if not NO_UNIT.isdisjoint(re.findall(r"[^\W\d_]+", text.casefold())):
                 raise NotMath(f"the words {text!r}")
             return self.symbol(text if len(text) == 1 else quoted(text))
         if kind == "cmd":
@@ -292,7 +295,7 @@ class Parser:
     def symbol(self, name: str) -> Node:
         while self.is_operator("_", "'"):
             name += self.take().text if self.peek() == "'" else "_" + self._subscript()
-        if name.rstrip("'") in UNKNOWN_FUNCTIONS and not self.letters:
+        if name.rstrip("'").partition("_")[0] in UNKNOWN_FUNCTIONS and not self.letters:
             if self._inverse_follows():
                 self.at += 5
                 name += "^-1"
@@ -323,8 +326,10 @@ class Parser:
         name = glued(word)
         if name is not None:
             return call(FUNCTIONS[name], Symbol(word[len(name) :]))
-        if (len(word) == 2 and word[0] == "d") or len(word) > 4:  # dx; a word that names a quantity
-            return self.symbol(word if len(word) == 2 else quoted(word))
+        if len(word) > 4:
+            return self.symbol(quoted(word))
+        if word.isupper() and (len(word) > 2 or set(word) <= set("IVXLCDM")):  # ABC, XIV: the order counts
+            return self.symbol(word)
         self.spell(word)
         return self.atom()
 

@@ -8,12 +8,16 @@ from rewardkit.equivalence.canonical import canonical
 from rewardkit.equivalence.function_names import FUNCTIONS
 from rewardkit.equivalence.lexer import Token
 from rewardkit.equivalence.tree import Node, Symbol, Words
-from rewardkit.equivalence.units import NO_UNIT, is_word
+from rewardkit.equivalence.units import DENIALS, NO_UNIT, is_word
 
 _PUNCTUATION = " \t\n.,;:!?\"'()*"
-_CHOICE = re.compile(r"\(?([A-J])[.):](?:\s+(\S.*))?", re.DOTALL)
-_OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])|\b(?:or|and|no|not|maybe|perhaps|wrong|possibly)\b")
-_STYLE = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed)\s*\{|[{}]|\\[ ,;!()\[\]]|\\quad")
+_CHOICE = re.compile(r"\(?\s?([A-J])\s?[.):](?:\s+(\S.*))?", re.DOTALL)
+_OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])|\b(?:or|and)\b")
+_RUNS = re.compile(r"[^\W\d_]+")
+_STYLE = re.compile(
+    r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed)\s*\{|[{}]|\\[ ,;!()\[\]]|\*\*"
+    r"|\\(?:quad|displaystyle|left|right|large|Large|bf|rm)(?![a-zA-Z])"
+)
 _ALL_REALS = frozenset(
     ("all real numbers", "all reals", "the real numbers", "the set of all real numbers", "any real number")
 )
@@ -36,7 +40,7 @@ def plain_words(tokens: list[Token]) -> Node | None:
         else:
             return None
     runs = [text for kind, text, _ in tokens if kind in ("word", "text")]
-    if len(runs) == 1 and tokens[0].kind == "word" and not is_word(runs[0]):
+    if all(kind != "text" for kind, _, _ in tokens) and not any(map(is_word, runs)):
         return None
     text = " ".join(canonical(tokens).casefold().split()).strip(_PUNCTUATION)
     if text in _ALL_REALS:
@@ -52,12 +56,13 @@ def choice(text: str) -> str | None:
     if match is None:
         return None
     letter, rest = match.group(1), match.group(2) or ""
-    return None if _OTHER_CHOICE.search(rest) else letter
+    return None if _OTHER_CHOICE.search(rest) or DENIALS & set(_RUNS.findall(rest.casefold())) else letter
 
 
 def is_label(tokens: list[Token]) -> bool:
     """Words that name something, or a letter with brackets: P(X = 2)."""
-    if not tokens or any(word in NO_UNIT for t in tokens for word in t.text.casefold().split() if t.kind != "sym"):
+    words = {word for t in tokens if t.kind != "sym" for word in _RUNS.findall(t.text.casefold())}
+    if not tokens or words & (NO_UNIT | DENIALS):
         return False
     if all(token.kind in ("word", "text", "sym") for token in tokens):
         return True

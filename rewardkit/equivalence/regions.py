@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import reduce
 from itertools import pairwise, product
 
 from rewardkit.equivalence.algebra import normal
-from rewardkit.equivalence.numeric import Opaque, value_of
+from rewardkit.equivalence.numeric import Opaque, same_value, value_of
 from rewardkit.equivalence.polynomials import Rational, TooLarge, Undefined
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     INFINITY,
-    UNKNOWN_FUNCTIONS,
     Builder,
     Call,
     Collection,
@@ -32,6 +32,7 @@ from rewardkit.equivalence.tree import (
     Sum,
     Symbol,
     Tuple,
+    is_unknown_function,
     negative,
     quotient,
     symbols,
@@ -215,7 +216,7 @@ def _within(argument: Node, operator: str, distance: Node) -> _Parts:
 def _named(node: Node) -> Node:
     """0 < f(x) < 1 restricts a quantity whose name is f(x)."""
     match node:
-        case Call(name) if name in UNKNOWN_FUNCTIONS:
+        case Call(name) if is_unknown_function(name):
             return Symbol(repr(node))
         case Sum(terms):
             return Sum(tuple(map(_named, terms)))
@@ -261,24 +262,42 @@ def _end(node: Node, closed: bool) -> End:
     return End(node, float(value.real), closed)
 
 
-def _near(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= max(1e-40, 1e-12 * min(abs(a), abs(b))) < float("inf")
+def _near(a: End, b: End) -> bool:
+    """Whether two ends are the same: exactly where they are rational, else by their values in high precision."""
+    if a.at == b.at:
+        return True
+    if isinstance(a.at, Number) and isinstance(b.at, Number):
+        return a.at.value == b.at.value
+    if abs(a.value - b.value) <= 1e-9 * min(abs(a.value), abs(b.value)) + 1e-30 < float("inf"):
+        return same_value(a.at, b.at) is True
+    return False
+
+
+def _below(a: End, b: End) -> bool:
+    """Whether one end lies below another."""
+    if isinstance(a.at, Number) and isinstance(b.at, Number):
+        return a.at.value < b.at.value
+    return a.value < b.value
+
+
+def _place(end: End) -> Fraction | float:
+    return Fraction(end.at.value) if isinstance(end.at, Number) else end.value
 
 
 def _nonempty(low: End, high: End) -> _Parts:
-    if _near(low.value, high.value):
+    if _near(low, high):
         return [(low, high)] if low.closed and high.closed else []
-    return [(low, high)] if low.value < high.value else []
+    return [(low, high)] if _below(low, high) else []
 
 
 def _united(parts: _Parts) -> _Parts:
     """The union of intervals: sorted, those that touch joined."""
     total: _Parts = []
-    for low, high in sorted(parts, key=lambda part: (part[0].value, not part[0].closed)):
+    for low, high in sorted(parts, key=lambda part: (_place(part[0]), not part[0].closed)):
         if total:
             last_low, last_high = total[-1]
-            touches = _near(low.value, last_high.value)
-            if (touches and (low.closed or last_high.closed)) or (not touches and low.value < last_high.value):
+            touches = _near(low, last_high)
+            if (touches and (low.closed or last_high.closed)) or (not touches and _below(low, last_high)):
                 total[-1] = (last_low, _further(last_high, high))
                 continue
         total.append((low, high))
@@ -286,9 +305,9 @@ def _united(parts: _Parts) -> _Parts:
 
 
 def _further(a: End, b: End) -> End:
-    if _near(a.value, b.value):
+    if _near(a, b):
         return a if a.closed else b
-    return a if a.value > b.value else b
+    return a if _below(b, a) else b
 
 
 def _intersected(a: _Parts, b: _Parts) -> _Parts:
@@ -296,14 +315,14 @@ def _intersected(a: _Parts, b: _Parts) -> _Parts:
         raise _NotARegion
     total: _Parts = []
     for (low, high), (other_low, other_high) in product(a, b):
-        if _near(low.value, other_low.value):
+        if _near(low, other_low):
             inner_low = low if not low.closed else other_low
         else:
-            inner_low = max(low, other_low, key=lambda end: end.value)
-        if _near(high.value, other_high.value):
+            inner_low = other_low if _below(low, other_low) else low
+        if _near(high, other_high):
             inner_high = high if not high.closed else other_high
         else:
-            inner_high = min(high, other_high, key=lambda end: end.value)
+            inner_high = high if _below(high, other_high) else other_high
         total.extend(_nonempty(inner_low, inner_high))
     return total
 

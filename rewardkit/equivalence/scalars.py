@@ -37,6 +37,8 @@ from rewardkit.equivalence.tree import (
 )
 from rewardkit.equivalence.units import DEGREE, RADIAN
 
+_CONSTANT = Symbol("C")
+
 
 class Scalars:
     """The scalar rungs of one comparison, and how far they had to go."""
@@ -88,7 +90,7 @@ class Scalars:
                 return abs(Fraction(a.value) - t.value) <= self._tolerance
             return a.value == t.value
         rest, true_rest = constant_of_integration(a), constant_of_integration(t)
-        if rest is not None and true_rest is not None:
+        if rest is not None and true_rest is not None and (mentions(a, _CONSTANT) or mentions(t, _CONSTANT)):
             return self._differ_by_constant(rest, true_rest)
         verdict = self._decided(a, t)
         if verdict is False and (plain_log(a) or plain_log(t)):  # \log without a base: ten, else e
@@ -138,7 +140,7 @@ class Scalars:
             return False
         try:
             one, two = normal(a), normal(t)
-            if not one.top or not two.top:  # 0 = 0 is no multiple of an equation
+            if any(form.top.keys() <= {()} for form in (one, two)):  # 0 = 0 and 0 = 1 are no multiples of an equation
                 return False
             constant = constant_ratio(one, two)
             if constant is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -15,7 +16,6 @@ from rewardkit.equivalence.tree import (
     ONE,
     PI,
     PLUS_MINUS,
-    UNKNOWN_FUNCTIONS,
     Call,
     Collection,
     Node,
@@ -30,11 +30,12 @@ from rewardkit.equivalence.tree import (
     Tuple,
     Unit,
     children,
+    is_unknown_function,
     negative,
     substitute,
     symbols,
 )
-from rewardkit.equivalence.units import DEGREE, UNITS
+from rewardkit.equivalence.units import DEGREE, UNITS, combine_units, raised_unit
 
 MAX_MEMBERS = 200
 
@@ -111,7 +112,7 @@ def is_name(node: Node) -> bool:
 
 def applied(node: Node) -> bool:
     """Whether a node is an unknown function of something: f(x), g'(2), f^{-1}(x)."""
-    return isinstance(node, Call) and node.name.removesuffix("^-1").rstrip("'") in UNKNOWN_FUNCTIONS
+    return isinstance(node, Call) and is_unknown_function(node.name)
 
 
 def may_stand_for(one: Node, two: Node) -> bool:
@@ -166,7 +167,9 @@ def split_unit(node: Node) -> tuple[Node, Unit | None]:
     """The value and its unit, ``None`` without one; "units" says nothing."""
     if isinstance(node, Quantity):
         value, unit = split_unit(node.value)
-        return (value, None) if not node.unit.dimensions else (value, node.unit if unit is None else unit)
+        if not node.unit.dimensions:
+            return value, unit
+        return value, node.unit if unit is None else combine_units([unit, node.unit])  # 30° north of east
     bare = without_mark(node, "degree")
     return (node, None) if bare is None else (bare, DEGREE)
 
@@ -176,6 +179,8 @@ def letter_unit(node: Node) -> tuple[Node, Unit | None]:
     match node:
         case Product((Number() as value, Symbol(name))) if name in UNITS:
             return value, UNITS[name]
+        case Product((Number() as value, Power(Symbol(name), Number(2 | 3 as power)))) if name in UNITS:
+            return value, raised_unit(name, int(power))
         case _:
             return node, None
 
@@ -243,7 +248,7 @@ def constant_of_integration(node: Node) -> Node | None:
     if any(isinstance(n, Call) and n.name in ("int", "lim", "sum", "prod") for n in _walk(node)):
         return None
     bare = rest[0] if len(rest) == 1 else Sum(tuple(rest))
-    return bare if symbols(bare) else None
+    return bare if len(symbols(bare)) == 1 and min(symbols(bare)).islower() else None
 
 
 _CONSTANTS_OF_INTEGRATION = (Symbol("C"), Symbol("c"))
@@ -311,3 +316,8 @@ def _form_key(node: Node) -> str:
         with suppress(Undefined, TooLarge):
             return key(normal(node))
     return repr(node)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts x_2 before x_10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d{1,9})", name)]

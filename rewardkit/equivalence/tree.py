@@ -172,6 +172,12 @@ UNKNOWN_FUNCTIONS = frozenset("fgh")
 """Letters that are functions where brackets follow at once."""
 
 
+def is_unknown_function(name: str) -> bool:
+    """Whether a call is one of a function that only has a letter: f, g', f_n, P, f^-1."""
+    base = name.removesuffix("^-1").rstrip("'").partition("_")[0]
+    return len(base) == 1
+
+
 def negative(node: Node) -> Node:
     """−node."""
     return Number(-node.value) if isinstance(node, Number) else Product((MINUS_ONE, node))
@@ -224,6 +230,8 @@ def substitute(node: Node, name: str, value: Node) -> Node:
             return Product(tuple(substitute(f, name, value) for f in factors))
         case Power(base, exponent):
             return Power(substitute(base, name, value), substitute(exponent, name, value))
+        case Call("sum" | "prod" | "int" | "lim" as series, (body, Symbol(bound), *bounds)) if bound == name:
+            return Call(series, (body, Symbol(bound), *(substitute(b, name, value) for b in bounds)))
         case Call(function, args):
             return Call(function, tuple(substitute(a, name, value) for a in args))
         case _:

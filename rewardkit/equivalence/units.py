@@ -93,12 +93,23 @@ SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
-NO_UNIT = frozenset(
-    "and or not no to than if else but nor either neither maybe perhaps possibly probably plus minus times squared "
-    "cubed factorial choose mod more less least most about approximately roughly nearly around almost over under "
-    "between half halve third fourth quarter fifth sixth seventh eighth ninth tenth hundredth thousandth lakh crore "
-    "doubled tripled halved base is are was equals where when for positive negative even odd prime inverse wrong "
-    "incorrect right correct may below above zero unless sin cos tan log ln".split()
+DENIALS = frozenset(
+    (
+        "not no never maybe perhaps possibly probably hopefully guess wrong incorrect false reject rejected "
+        "rejecting rather neither nor none except excluded excluding without instead otherwise invalid "
+        "extraneous fails cannot isn doesn don wasn aren everything suppose assume unless if let"
+    ).split()
+)
+"""Words that take back what stands beside them."""
+NO_UNIT = DENIALS | frozenset(
+    (
+        "and or to than else but either plus minus times squared cubed factorial choose mod more less least "
+        "most fewer about approximately roughly nearly around almost over under between half halve third "
+        "fourth quarter fifth sixth seventh eighth ninth tenth hundredth thousandth lakh crore ten six five "
+        "score doubled tripled halved repeating base binary hex is are was equals where when for positive "
+        "negative even odd prime inverse imaginary opposite loss right correct may below above zero sin cos "
+        "tan log ln"
+    ).split()
 )
 """Words after a number that make it another number, or no number."""
 _SPLIT = re.compile(r"[\s·.]+")
@@ -183,7 +194,7 @@ def is_word(text: str) -> bool:
     if len(low) > 4:
         return True
     if len(low) == 2:
-        return low in _SHORT_WORDS
-    return (bool(set(low) & set("aeiouy")) and not set(low) <= set("abcdexyz") and text[1:] == low[1:]) or (
-        text.isupper() and len(text) == 4
-    )
+        return low in _SHORT_WORDS or (text.isupper() and set(text) <= set("IVXLCDM"))
+    if text.isupper():
+        return True
+    return bool(set(low) & set("aeiouy")) and not set(low) <= set("abcdexyz") and text[1:] == low[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections.abc import Callable
 from fractions import Fraction
@@ -216,7 +217,8 @@ LAYOUTS = (
     Layout("dollars", lambda t: f"${t}$"),
     Layout("parens of TeX", lambda t: rf"\({t}\)"),
     Layout("spaces", lambda t: f"  {t}\n"),
-    Layout("full stop", lambda t: t if t.endswith(".") else t + "."),
+    # "$A.$." has two full stops: that is an ellipsis, or a slip, but no layout.
+    Layout("full stop", lambda t: t if re.search(r"\.[\s$\\)]*$", t) else t + "."),
     Layout("displaystyle", lambda t: rf"\displaystyle {t}"),
     Layout("left and right", lambda t: t if r"\left" in t else _replaced(("(", r"\left("), (")", r"\right)"))(t)),
     Layout("dfrac", _replaced((r"\frac", r"\dfrac"))),
@@ -232,7 +234,8 @@ LAYOUTS = (
     Layout("unicode degrees", _replaced((r"^{\circ}", "°"), (r"^\circ", "°"))),
     Layout("full width", lambda t: t.translate({ord(c): ord(c) + 0xFEE0 for c in "0123456789=()"})),
     Layout("braces", lambda t: f"{{{t}}}", False),
-    Layout("brackets", lambda t: f"({t})", False),
+    # In brackets a plain comma is one of a list: (1,234) is a pair, 1,234 a number.
+    Layout("brackets", lambda t: t if re.search(r"\d,\d{3}", t) else f"({t})", False),
     Layout("plus", lambda t: t if t[:1] in "-+" else f"+{t}", False),
 )
 anywhere = st.lists(
@@ -242,10 +245,9 @@ at_expressions = st.lists(st.sampled_from(LAYOUTS), min_size=1, max_size=3, uniq
 
 
 def laid_out(text: str, layouts: list[Layout]) -> str:
-    """The text with changes of layout, one after the other; dollars come last, since they may stand outside only."""
-    for layout in sorted(
-        layouts, key=lambda layout: layout.name in ("dollars", "parens of TeX", "spaces", "full stop")
-    ):
+    """The text with changes of layout: dollars after those of the inside, and the full stop outside the dollars."""
+    frames = ("dollars", "parens of TeX", "full stop", "spaces")
+    for layout in sorted(layouts, key=lambda layout: frames.index(layout.name) if layout.name in frames else -1):
         text = layout.apply(text)
     return text
 

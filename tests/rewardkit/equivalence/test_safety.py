@@ -132,44 +132,46 @@ def test_nothing_else_is_taken_from_sympy() -> None:
 
 MARKER = "qzxvw"
 COMPARED = r"""
-\int_0^1 Q^2 dQ ~ \frac{1}{3}
-\int Q^2 dQ ~ \frac{Q^3}{3}
-\int_0^1 \ln Q dQ ~ -1
-\int_0^1 \frac{1}{1+Q^2} dQ ~ \frac{\pi}{4}
-\int_0^{\infty} \frac{\sin Q}{Q} dQ ~ \frac{\pi}{2}
+\int_0^1 Q t^2 dt ~ \frac{Q}{3}
+\int_0^1 \frac{Q}{1+t^2} dt ~ \frac{\pi}{4}Q
+\int_0^1 \ln t dt + Q ~ Q-1
+\int_0^{\infty} \frac{\sin t}{t} dt + Q ~ \frac{\pi}{2} + Q
 \int_0^{Q} \cos t dt ~ \sin Q
-\int_1^e \frac{1}{Q} dQ ~ 1
-\int_0^1 |Q-1/2| dQ ~ \frac{1}{4}
-\int_0^1 \max(Q,1/2) dQ ~ \frac{5}{8}
-\int_0^1 \erf(Q) dQ ~ x
-\int_0^1 \sinh Q dQ ~ \cosh 1 - 1
-\int_0^1 \log_2 Q dQ ~ -\frac{1}{\ln 2}
-\int_{-1}^1 \sqrt[3]{Q} dQ ~ 0
-\int_0^1 f(Q) dQ ~ 7
-\int_0^1 Q_{Q} dQ ~ \frac{Q_{Q}}{1}
-\int_0^1 x_{Q} dx ~ x_{Q}
-\int_0^1 \overline{Q} x dx ~ \frac{\overline{Q}}{2}
-\int_0^1 \text{Q}x dx ~ 1/2
-\int e^{Q}\sin Q dQ ~ \frac{e^Q(\sin Q-\cos Q)}{2}
-\int_0^1 x^2 dx ~ Q
-\int_0^1 50\% Q dQ ~ 1/4
-\lim_{Q\to 0} \frac{\sin Q}{Q} ~ 1
-\lim_{Q\to 0} \frac{1}{Q} ~ \infty
-\lim_{Q\to \infty} (1+1/Q)^Q ~ e
-\lim_{Q\to 0} Q \ln Q ~ 0
-\lim_{Q\to 1} \frac{Q^2-1}{Q-1} ~ 2
-\lim_{Q\to 0} \sin(1/Q) ~ 0
-\lim_{Q\to 0} f(Q) ~ 7
-\lim_{Q\to\infty} \lfloor Q \rfloor/Q ~ 1
-\lim_{x\to 0} \frac{\sin(Qx)}{x} ~ Q
-\sum_{Q=1}^{\infty} \frac{1}{Q^2} ~ \frac{\pi^2}{6}
-\sum_{Q=1}^{\infty} \frac{1}{Q(Q+1)} ~ 1
+\int_0^{Q} 2t dt ~ Q^2
+\int_{-Q}^{Q} t dt ~ 0
+\int_1^e \frac{Q}{t} dt ~ Q
+\int_0^1 |t-1/2| dt ~ \frac{1}{4} + 0 Q
+\int_0^1 \max(t,1/2) dt - Q ~ \frac{5}{8} - Q
+\int_0^1 \erf(Qt) dt ~ \erf(Q)
+\int_0^1 Q \sinh t dt ~ Q \cosh 1 - Q
+\int_0^1 \log_2 t dt ~ -\frac{1}{\ln 2}
+\int_{-1}^1 \sqrt[3]{t} dt ~ 0
+\int_0^1 f(Q) dt ~ f(Q)
+\int_0^1 f(Qt) dt ~ 7
+\int_0^1 \overline{Q} t dt ~ \frac{\overline{Q}}{2}
+\int_0^1 t + \text{Q} dt ~ 1/2
+\int Q e^{t}\sin t dt ~ \frac{Q e^t(\sin t-\cos t)}{2}
+\int t^2 dt ~ \frac{t^3}{3} + Q
+\int_0^1 t^2 dt ~ Q
+\int_0^1 50\% Q dt ~ \frac{Q}{2}
+\int_0^{90^\circ} \sin t dt ~ Q
+\lim_{t\to 0} \frac{\sin Qt}{t} ~ Q
+\lim_{t\to Q} t^2 ~ Q^2
+\lim_{t\to 0} \frac{1}{t} ~ \infty
+\lim_{t\to \infty} (1+\frac{Q}{t})^t ~ e^Q
+\lim_{t\to 0} Q t \ln t ~ 0
+\lim_{t\to 1} \frac{t^2-1}{t-1} ~ 2 + Q - Q
+\lim_{t\to 0} \sin(Q/t) ~ 0
+\lim_{t\to 0} f(Qt) ~ 7
+\lim_{t\to\infty} \lfloor t \rfloor \frac{Q}{t} ~ Q
+\sum_{k=1}^{\infty} \frac{Q}{k^2} ~ \frac{\pi^2}{6} Q
+\sum_{k=1}^{\infty} \frac{1}{k(k+1)} + Q ~ 1 + Q
+\sum_{k=1}^{\infty} \frac{Q}{k} ~ \infty
+\sum_{k=0}^{\infty} \frac{Q^k}{k!} ~ e^Q
 \sum_{k=1}^{Q} k ~ \frac{Q(Q+1)}{2}
 \sum_{k=1}^{1000} k Q ~ 500500 Q
-\sum_{Q=1}^{1000} Q^2 ~ 333833500
-\sum_{Q=1}^{\infty} \frac{1}{Q} ~ \infty
-\sum_{k=0}^{\infty} \frac{Q^k}{k!} ~ e^Q
-\prod_{Q=1}^{250} Q ~ 250!
+\sum_{k=1}^{1000} k^2 + Q ~ 333833500 + Q
+\prod_{k=1}^{250} k Q ~ 250! Q^{250}
 \prod_{k=1}^{Q} k ~ Q!
 \prod_{k=1}^{300} Q ~ Q^{300}
 \zeta(Q) ~ \zeta(Q+1)
@@ -177,23 +179,22 @@ COMPARED = r"""
 \gcd(Q,6) ~ 3
 \det(Q) ~ Q
 \|Q\| ~ Q
-\{Q, \int_0^1 x dx\} ~ \{\frac12, Q\}
-(\int_0^1 Q dQ, 2) ~ (1/2, 2)
-[\int_0^1 Q dQ, 2) ~ [1/2, 2)
-Q=\int_0^1 x dx ~ 1/2
-\begin{pmatrix} \int_0^1 Q dQ \\ Q \end{pmatrix} ~ \begin{pmatrix} 1/2 \\ Q \end{pmatrix}
-2^{\int_0^1 Q dQ} ~ \sqrt{2}
-f(Q) + \int_0^1 x dx ~ f(Q) + \frac12
-\sin Q + \int_0^1 x dx ~ \cos Q
-\int_0^1 x_{__import__('Q')} dx ~ \frac{x_{__import__('Q')}}{1}
-\int_0^1 x_{f"Q"} dx ~ \frac{x_{f"Q"}}{1}
+\{Q, \int_0^1 t dt\} ~ \{\frac12, Q\}
+(\int_0^1 Q dt, 2) ~ (Q, 2)
+Q=\int_0^1 t dt ~ 1/2
+\begin{pmatrix} \int_0^1 t dt \\ Q \end{pmatrix} ~ \begin{pmatrix} 1/2 \\ Q \end{pmatrix}
+Q^{\int_0^1 t dt} ~ \sqrt{Q}
+f(Q) + \int_0^1 t dt ~ f(Q) + \frac12
+\sin Q + \int_0^1 t dt ~ \cos Q
+\int_0^1 x_{__import__('Q')} dt ~ \frac{x_{__import__('Q')}}{1}
+\int_0^1 x_{f"Q"} dt ~ \frac{x_{f"Q"}}{1}
+\int_0^1 x_{lambda:eval("Q")} dt ~ \frac{x_{lambda:eval("Q")}}{1}
 __import__('os').system('Q') ~ 42
 eval("Q") ~ 42
 \input{Q} ~ 42
 lambda Q: Q ~ 42
 {Q.__class__} ~ 42
-Q;Q:Q,Q ~ 42
-""".strip().replace("Q", MARKER)  # fmt: skip
+""".strip().replace("Q", f"y_{{{MARKER}}}")  # the name of one variable
 
 WATCHED = r"""
 import json, sys
@@ -206,10 +207,10 @@ seen, marker = [], sys.stdin.readline().strip().strip('"')
 
 def calls(frame, event, arg):
     code = frame.f_code
-    if event == "call" and code is sympify.__code__ and isinstance(frame.f_locals["a"], str):
+    if code is sympify.__code__ and isinstance(frame.f_locals["a"], str):
         seen.append(f"sympify {frame.f_locals['a']}")
-    elif event == "call" and "/sympy/parsing/" in code.co_filename:
-        seen.append(f"{code.co_name} {frame.f_locals}")
+    elif "/sympy/parsing/" in code.co_filename:
+        seen.append(f"{code.co_name} {[value for value in frame.f_locals.values() if isinstance(value, str)]}")
 
 def compiled(event, args):
     if event == "compile":
@@ -230,13 +231,13 @@ def compared(answer, truth):
 sys.addaudithook(compiled)
 rungs = []
 for line in sys.stdin.read().strip().splitlines():
-    sys.setprofile(calls)
+    sys.settrace(calls)
     rungs.append(compared(*line.split(" ~ ")))
-    sys.setprofile(None)
+    sys.settrace(None)
 found = [text for text in seen if marker in text]
-sys.setprofile(calls)
+sys.settrace(calls)
 control = sympy.sympify(marker + " + 1")
-sys.setprofile(None)
+sys.settrace(None)
 control = sorted({text.split()[0] for text in seen if marker in text})
 print(json.dumps([rungs, found, control]))
 """
@@ -255,7 +256,7 @@ def test_no_part_of_a_text_is_parsed_compiled_or_run_not_even_by_sympy(tmp_path:
     assert ended.returncode == 0, ended.stderr
     rungs, found, control = json.loads(ended.stdout)
     assert found == []
-    assert rungs.count("symbolic") > 30
+    assert rungs.count("symbolic") > 40
     assert {"sympify", "compile", "exec", "parse_expr"} <= {*control}  # the watch sees what there is to see
 
 
