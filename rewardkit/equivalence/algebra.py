@@ -29,6 +29,7 @@ from rewardkit.equivalence.polynomials import (
     key,
     product,
     rational,
+    spend,
     times,
     unknown,
 )
@@ -86,6 +87,7 @@ def normal(node: Node) -> Form:
         Undefined: division by zero.
         TooLarge: beyond the terms or bits of :mod:`.polynomials`.
     """
+    spend(20)
     return _RULES[type(node)](node)
 
 

@@ -108,6 +108,8 @@ class Worker:
         if reply is None:
             self.kill()
             return Reply(timeout=True)
+        if reply.get("last"):  # it has used up its memory
+            self.kill()
         return Reply(equal=reply.get("equal"), error=reply.get("error", ""), detail=reply.get("detail", ""))
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
@@ -184,7 +186,10 @@ class Pool:
             return idle[1]
         if idle is not None:  # it has other limits, or died while idle
             idle[1].kill()
-        return Worker(budget)
+        try:
+            return Worker(budget)
+        except RuntimeError:  # killed while it started, by whoever frees memory: once more
+            return Worker(budget)
 
     def close(self) -> None:
         """End all idle workers."""

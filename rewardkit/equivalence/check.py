@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rewardkit.equivalence.compare import Comparison, same_choice
+from rewardkit.equivalence.polynomials import new_budget
 from rewardkit.equivalence.reader import Reading, as_letters, as_list, read
 from rewardkit.equivalence.tree import Collection, Node, Product, Quantity, Words
 
@@ -57,6 +58,7 @@ def check(
         lists = as_list(answer), as_list(truth)  # 70,110 may be two numbers
         if isinstance(lists[0] or node, Collection) and isinstance(lists[1] or true_node, Collection):
             node, true_node = lists[0] or node, lists[1] or true_node
+    new_budget()
     comparison = Comparison(tolerance, beyond)
     try:
         equal = comparison.same(node, true_node)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rewardkit.equivalence.algebra import normal
 from rewardkit.equivalence.check import Verdict
-from rewardkit.equivalence.polynomials import TooLarge, Undefined, form_text
+from rewardkit.equivalence.polynomials import TooLarge, Undefined, form_text, new_budget
 from rewardkit.equivalence.reader import read
 from rewardkit.equivalence.tree import EXPRESSIONS
 
@@ -20,6 +20,7 @@ def described(answer: str, truth: str, verdict: Verdict) -> Verdict:
         node = read(text).value
         if not isinstance(node, EXPRESSIONS):
             return verdict
+        new_budget()
         try:
             forms.append(form_text(normal(node)))
         except (Undefined, TooLarge):

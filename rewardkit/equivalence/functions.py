@@ -20,6 +20,7 @@ from rewardkit.equivalence.polynomials import (
     product,
     rational,
     signed,
+    spend,
     unknown,
 )
 from rewardkit.equivalence.powers import factors
@@ -129,6 +130,7 @@ def _factorial(n: Rational) -> Rational | None:
         return None
     if n < 0:
         raise Undefined("the factorial of a negative number")
+    spend(int(n))
     return factorial(int(n))
 
 
@@ -146,6 +148,7 @@ def _binomial(n: Rational, k: Rational) -> Rational | None:
 
 def _whole(function: Callable[..., int]) -> Callable[..., Rational | None]:
     def exact(*values: Rational) -> Rational | None:
+        spend(sum(bits(v) for v in values))
         return function(*map(int, values)) if all(v.denominator == 1 for v in values) else None
 
     return exact

@@ -16,6 +16,7 @@ symbolic        sympy in a worker process that is killed when its budget ends, f
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ _Key = tuple[tuple[str, str], Budget, Fraction | None]
 _DECIDED: dict[_Key, Verdict] = {}
 _DECIDED_AT_MOST = 4_096
 _DECIDING = threading.Lock()
+os.register_at_fork(after_in_child=_DECIDING._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def _decide(

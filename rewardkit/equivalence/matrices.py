@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from math import prod
 
 from rewardkit.equivalence.lexer import NotMath
 from rewardkit.equivalence.tree import EXPRESSIONS, Matrix, Node, Product, Sum, expressions
 
 MAX_ENTRIES = 400
+MAX_PRODUCTS = 2_000
 
 
 def matrix_sum(terms: Sequence[Node]) -> Node:
@@ -23,6 +25,9 @@ def matrix_sum(terms: Sequence[Node]) -> Node:
 
 def matrix_product(factors: Sequence[Node]) -> Node:
     """The product of matrices and expressions."""
+    terms = prod(len(factor.rows[0]) for factor in factors if isinstance(factor, Matrix))
+    if terms > MAX_PRODUCTS:
+        raise NotMath(f"a product of matrices with more than {MAX_PRODUCTS} terms in an entry")
     return reduce(_times, factors)
 
 

@@ -69,7 +69,7 @@ def _mixed(p: Parser, whole: int) -> Node:
         if (top + bottom).isdigit() and (top + bottom).isascii() and len(top + bottom) < 20 and int(top) < int(bottom):
             p.at += 5
             return Number(simple(whole + Fraction(int(top), int(bottom))))
-    if first == ("cmd", "frac", first.spaced):
+    if first == ("cmd", "frac", first.spaced) and _plain_fraction(p):
         start, tokens = p.at, p.tokens
         p.at, p.tokens = p.at + 1, list(tokens)
         part = fraction(p)
@@ -77,6 +77,12 @@ def _mixed(p: Parser, whole: int) -> Node:
             return Number(simple(Fraction(whole + part.value)))
         p.at, p.tokens = start, tokens
     return Number(whole)
+
+
+def _plain_fraction(p: Parser) -> bool:
+    r"""Whether \frac is followed by two numbers, in braces or bare."""
+    kinds = "".join("n" if t.kind == "num" else t.text[:1] for t in p.tokens[p.at + 1 : p.at + 7])
+    return kinds.startswith(("{n}{n}", "{n}n", "n{n}", "nn", "n"))
 
 
 def _repeating(p: Parser, digits: str) -> Node:

@@ -7,6 +7,7 @@ root, ``sin[…]`` a function of a normal form. Exponents are rational; products
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,8 +22,29 @@ Polynomial: TypeAlias = dict[Monomial, Rational]
 
 MAX_TERMS = 400
 MAX_BITS = 40_000
+MAX_WORK = 400_000
+"""Operations on terms in all normal forms of one comparison, about half a second."""
 MAX_TEXT = 40_000
 """Characters of the name of an atom; names hold names, so their length could explode."""
+
+
+class _Work(threading.local):
+    left = MAX_WORK
+
+
+_WORK = _Work()
+
+
+def new_budget() -> None:
+    """A comparison begins: it may spend :data:`MAX_WORK` from here on."""
+    _WORK.left = MAX_WORK
+
+
+def spend(operations: int) -> None:
+    """Count work; the normal forms of one comparison end when there has been too much."""
+    _WORK.left -= operations
+    if _WORK.left < 0:
+        raise TooLarge(f"more than {MAX_WORK} operations")
 
 
 class Undefined(ArithmeticError):
@@ -57,9 +79,12 @@ def unknown(name: str, exponent: Rational = 1) -> Form:
 def plus(a: Polynomial, b: Polynomial) -> Polynomial:
     """a + b."""
     total = dict(a)
+    spend(len(b))
     for monomial, coefficient in b.items():
         value = total.get(monomial, 0) + coefficient
         if value:
+            if bits(value) > MAX_BITS:
+                raise TooLarge(f"more than {MAX_BITS} bits")
             total[monomial] = value
         else:
             total.pop(monomial, None)
@@ -74,6 +99,7 @@ def times(a: Polynomial, b: Polynomial) -> Polynomial:
         return b if a is ONE else a
     if len(a) * len(b) > 4 * MAX_TERMS:
         raise TooLarge(f"more than {4 * MAX_TERMS} products of terms")
+    spend(len(a) * len(b))
     total: Polynomial = {}
     for one, first in a.items():
         for two, second in b.items():
@@ -221,7 +247,7 @@ def poly_text(polynomial: Polynomial) -> str:
 
 
 def _term(monomial: Monomial, coefficient: Rational) -> str:
-    return spelled(coefficient) + "".join(f"·{atom}" if e == 1 else f"·{atom}^{e}" for atom, e in monomial)
+    return spelled(coefficient) + "".join(f"·{atom}" if e == 1 else f"·{atom}^{spelled(e)}" for atom, e in monomial)
 
 
 def spelled(value: Rational) -> str:

@@ -59,7 +59,8 @@ def whole_power(base: Polynomial, exponent: int) -> Polynomial:
     if len(base) == 1:
         ((monomial, coefficient),) = base.items()
         if abs(coefficient) != 1 and exponent * bits(coefficient) > MAX_BITS:
-            return {tuple(sorted((*monomial, (f"power[{spelled(coefficient)}]", exponent)))): 1}
+            power, factor = reduced({atom: e * exponent for atom, e in monomial})
+            return {tuple(sorted((*power, (f"power[{spelled(coefficient)}]", exponent)))): factor}
         power, factor = reduced({atom: e * exponent for atom, e in monomial})
         sign = coefficient if exponent % 2 else coefficient * coefficient
         value = sign if abs(coefficient) == 1 else coefficient**exponent

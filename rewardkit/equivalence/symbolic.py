@@ -20,6 +20,7 @@ def symbolic_equal(a: Node, b: Node) -> bool | None:
     """Whether two expressions are equal; ``None`` where sympy cannot tell."""
     import sympy
 
+    _SYMBOLS.clear()
     one, two = _built(a).doit(), _built(b).doit()
     difference = one - two
     if difference == 0:
@@ -59,7 +60,15 @@ def _symbol(node: Symbol) -> Any:
     import sympy
 
     constants = {"π": sympy.pi, "e": sympy.E, "i": sympy.I, "∞": sympy.oo}
-    return constants.get(node.name) or sympy.Symbol(node.name, real=True)
+    return constants.get(node.name) or sympy.Symbol(_neutral(node.name), real=True)
+
+
+_SYMBOLS: dict[str, str] = {}
+
+
+def _neutral(name: str) -> str:
+    """v0, v1, …: sympy makes code of names here and there, so no name comes from a text."""
+    return _SYMBOLS.setdefault(name, f"v{len(_SYMBOLS)}")
 
 
 def _number(node: Number) -> Any:
@@ -101,7 +110,7 @@ def _call(node: Call) -> Any:
     if node.name == "lim":
         return sympy.Limit(*args)
     name = _NAMES.get(node.name, node.name)
-    function: Any = getattr(sympy, name) if node.name in _KNOWN else sympy.Function(node.name)
+    function: Any = getattr(sympy, name) if node.name in _KNOWN else sympy.Function(_neutral(f"function {node.name}"))
     if name == "log" and node.name != "ln":
         return sympy.log(args[0]) / sympy.log(args[1] if len(args) == 2 else 10)
     if node.name == "percent":

@@ -185,9 +185,13 @@ def negative(node: Node) -> Node:
 
 def quotient(top: Node, bottom: Node) -> Node:
     """top / bottom; exact where both are integers."""
-    if isinstance(top, Number) and isinstance(bottom, Number) and bottom.value:
+    if isinstance(top, Number) and isinstance(bottom, Number) and bottom.value and _short(top) and _short(bottom):
         return Number(simple(Fraction(top.value) / bottom.value))
     return Product((top, Power(bottom, MINUS_ONE)))
+
+
+def _short(number: Number) -> bool:
+    return max(number.value.numerator.bit_length(), number.value.denominator.bit_length()) < 10_000
 
 
 def simple(value: Fraction) -> int | Fraction:

@@ -18,8 +18,12 @@ from typing import Any
 
 _REFUSED = (
     "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.remove", "os.rename",
-    "subprocess.", "socket.", "shutil.", "ctypes.dlopen", "pickle.find_class", "webbrowser.", "urllib.",
+    "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.kill",
+    "os.chdir", "subprocess.", "socket.", "shutil.", "sqlite3.", "ctypes.dlopen",
+    "pickle.find_class", "webbrowser.", "urllib.",
 )  # fmt: skip
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_IMPORTERS = frozenset(("importlib._bootstrap", "importlib._bootstrap_external", "_frozen_importlib_external"))
 
 _GENERATORS = frozenset(("sympy.polys.monomials", "mpmath.libmp.libhyper", "collections", "dataclasses", "enum"))
 """Modules that make code from numbers and types of variables and names of fields, never from an expression."""
@@ -35,40 +39,57 @@ def main() -> None:
 
     warm_up()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _limit_memory(memory_bytes)
+    sys.dont_write_bytecode = True  # the hook would refuse it half-way
+    start = _used_memory()
     sys.addaudithook(_refuse)
     print(json.dumps({"ready": True}), file=replies, flush=True)
     for line in sys.stdin:
         _limit_cpu(seconds)
+        _limit_memory(memory_bytes)
         request = json.loads(line)
         tolerance = None if request["tolerance"] is None else Fraction(request["tolerance"])
         try:
             verdict = check(request["answer"], request["truth"], tolerance, symbolic_equal)
             reply: dict[str, object] = {"equal": verdict.equal, "detail": verdict.detail}
+        except MemoryError:
+            reply = {"error": "MemoryError: the comparison wanted more memory than its budget", "last": True}
         except Exception as error:  # noqa: BLE001 - reported to the parent, which turns it into a status
             reply = {"error": f"{type(error).__name__}: {error}"[:300]}
+        if _used_memory() - start > memory_bytes:  # what libraries remember has grown too large
+            reply["last"] = True
         print(json.dumps(reply), file=replies, flush=True)
 
 
 def _refuse(event: str, args: tuple[Any, ...]) -> None:
     """Refuse what no comparison needs; libraries that are loaded late come from files and may run."""
     if event in ("exec", "compile"):
-        name = args[0].co_filename if event == "exec" and hasattr(args[0], "co_filename") else str(args[-1])
         caller = sys._getframe(1).f_globals.get("__name__", "")
-        if name.startswith("<") and not name.startswith("<frozen") and caller not in _GENERATORS:
-            raise PermissionError(f"{event} of text in a worker: {name[:100]}")
+        if event == "compile":
+            made = args[0] is not None and caller not in _IMPORTERS
+        else:
+            made = getattr(args[0], "co_filename", "<").startswith("<") and "<frozen" not in args[0].co_filename
+        if made and caller not in _GENERATORS:
+            raise PermissionError(f"{event} of text in a worker, by {caller}")
     elif event == "open":
-        if isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        mode, flags = args[1], args[2]
+        if (isinstance(mode, str) and set(mode) & set("wax+")) or (isinstance(flags, int) and flags & _WRITING):
             raise PermissionError("a file opened for writing in a worker")
     elif event.startswith(_REFUSED):
         raise PermissionError(f"{event} in a worker")
 
 
+def _used_memory() -> int:
+    """Bytes of address space in use; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    with open("/proc/self/statm", encoding="ascii") as f:  # noqa: PTH123 - no pathlib in a hot worker
+        return int(f.read().split()[0]) * resource.getpagesize()
+
+
 def _limit_memory(allowance: int) -> None:
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as f:  # noqa: PTH123 - no pathlib in a hot worker
-            used = int(f.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + allowance, used + allowance))
+    used = _used_memory()
+    if used:
+        resource.setrlimit(resource.RLIMIT_AS, (used + allowance, resource.RLIM_INFINITY))
 
 
 def _limit_cpu(seconds: float) -> None:

@@ -229,8 +229,9 @@ class TestMemory:
     def test_beyond_the_limit_is_an_error_of_one_comparison(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("rewardkit.equivalence.ladder.POOL", pool)
         verdict = compare(*GREEDY, SMALL)
-        assert (verdict.equal, verdict.rung, verdict.detail) == (None, "error", "MemoryError: ")
-        assert compare(*RIGHT, AMPLE).equal is True
+        assert (verdict.equal, verdict.rung) == (None, "error")
+        assert verdict.detail.startswith("MemoryError: ")
+        assert compare(*RIGHT, SMALL).equal is True  # by a worker that has its memory to itself
 
 
 class TestWorkers:

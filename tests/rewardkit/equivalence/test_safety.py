@@ -142,9 +142,9 @@ COMPARED = r"""
 \int_1^e \frac{Q}{t} dt ~ Q
 \int_0^1 |t-1/2| dt ~ \frac{1}{4} + 0 Q
 \int_0^1 \max(t,1/2) dt - Q ~ \frac{5}{8} - Q
-\int_0^1 \erf(Qt) dt ~ \erf(Q)
+\erf(Q) + \int_0^1 2t dt ~ 1 + \erf(Q)
 \int_0^1 Q \sinh t dt ~ Q \cosh 1 - Q
-\int_0^1 \log_2 t dt ~ -\frac{1}{\ln 2}
+\log_2 Q + \int_0^1 2t dt ~ 1 + \log_2 Q
 \int_{-1}^1 \sqrt[3]{t} dt ~ 0
 \int_0^1 f(Q) dt ~ f(Q)
 \int_0^1 f(Qt) dt ~ 7

@@ -88,9 +88,8 @@ class TestProtocol:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the limits of another process")
 class TestLimits:
     def test_leave_the_allowance_beyond_what_is_loaded(self, served: Served) -> None:
-        process = psutil.Process(served.process.pid)
-        soft, hard = process.rlimit(resource.RLIMIT_AS)
-        assert soft == hard
+        served.ask("1", "1")  # the limit is set anew for every request
+        soft, _ = psutil.Process(served.process.pid).rlimit(resource.RLIMIT_AS)
         assert MEMORY < soft < MEMORY + 2 * 2**30
 
     def test_on_processor_time_are_the_budget_after_each_request(self, served: Served) -> None:
@@ -189,3 +188,23 @@ class TestHook:
     @pytest.mark.parametrize("attempt", ALLOWED)
     def test_allows(self, ends: dict[str, str | bool], attempt: str) -> None:
         assert ends[attempt] is True
+
+
+def test_the_hook_refuses_files_by_their_flags_too(tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+from rewardkit.equivalence.worker import _refuse
+sys.addaudithook(_refuse)
+for act in (
+    lambda: os.open({str(tmp_path / "a")!r}, os.O_CREAT | os.O_WRONLY),
+    lambda: os.mkdir({str(tmp_path / "b")!r}),
+    lambda: eval(compile("1+1", "x.py", "eval")),
+):
+    try:
+        act()
+    except PermissionError:
+        continue
+    raise SystemExit("not refused")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
