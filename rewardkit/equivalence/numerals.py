@@ -66,7 +66,13 @@ def _mixed(p: Parser, whole: int) -> Node:
             return Number(simple(whole + Fraction(int(top), int(bottom))))
     if first.text == "{" and third.text == "over":  # 1{4 \\over 5}
         top, bottom = second.text, p.tokens[min(p.at + 3, len(p.tokens) - 1)].text
-        if (top + bottom).isdigit() and (top + bottom).isascii() and len(top + bottom) < 20 and int(top) < int(bottom):
+        if (
+            top.isdigit()
+            and bottom.isdigit()
+            and (top + bottom).isascii()
+            and len(top + bottom) < 20
+            and int(top) < int(bottom)
+        ):
             p.at += 5
             return Number(simple(whole + Fraction(int(top), int(bottom))))
     if first == ("cmd", "frac", first.spaced) and _plain_fraction(p):

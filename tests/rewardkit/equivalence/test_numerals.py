@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewardkit.equivalence.answers import Reader
+from rewardkit.equivalence.check import check
 from rewardkit.equivalence.lexer import NotMath, lex
 from rewardkit.equivalence.numerals import MAX_DIGITS, MAX_EXPONENT, decimal, integer
 from rewardkit.equivalence.tree import Node, Number, Numeral
@@ -165,3 +166,10 @@ def test_a_mixed_number_adds_its_fraction(whole: int, a: int, b: int) -> None:
     top, bottom = min(a, b), max(a, b) + 1
     for text in (rf"{whole}\frac{{{top}}}{{{bottom}}}", f"{whole} {top}/{bottom}"):
         assert parsed(text) == Number(whole + Fraction(top, bottom))
+
+
+@pytest.mark.parametrize(
+    "text", [r"7{1\over", r"7{1\over}", r"7{\over 2}", r"7{1\over x}", "7 1/", r"7\frac", r"7\frac1"]
+)
+def test_half_a_mixed_number_is_read_or_refused_without_an_exception(text: str) -> None:
+    assert check(text, "7").equal is not True
