@@ -29,7 +29,7 @@ from rewardkit.equivalence import (
     reference_answer,
 )
 from rewardkit.equivalence.check import check
-from rewardkit.equivalence.extract import OnConflict
+from rewardkit.equivalence.extract import OnConflict, known_conflict
 from rewardkit.equivalence.ladder import exact_tolerance
 from rewardkit.equivalence.reader import read
 from rewardkit.equivalence.written import is_number, last_number
@@ -85,16 +85,11 @@ class BoxedAccuracy(Reward):
 
     def __post_init__(self) -> None:
         exact_tolerance(self.tolerance)
-        _known_conflict(self.on_conflict)
+        known_conflict(self.on_conflict)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Correct, wrong, no_answer, unparseable_answer, undecided, timeout or error, with what decided."""
         return _judge(batch, [extract_answer(text, on_conflict=self.on_conflict) for text in batch.texts], self)
-
-
-def _known_conflict(on_conflict: str) -> None:
-    if on_conflict not in ("last", "reject"):
-        raise ValueError(f"on_conflict must be 'last' or 'reject', got {on_conflict!r}")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -125,7 +120,7 @@ class AnswerAccuracy(Reward):
 
     def __post_init__(self) -> None:
         exact_tolerance(self.tolerance)
-        _known_conflict(self.on_conflict)
+        known_conflict(self.on_conflict)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """As :meth:`BoxedAccuracy.outcomes`."""

@@ -27,7 +27,7 @@ from rewardkit.equivalence.polynomials import (
     add_all,
     constant,
     key,
-    product,
+    multiply_all,
     rational,
     spend,
     times,
@@ -135,12 +135,7 @@ def _series(node: Call) -> Form:
     if not isinstance(variable, Symbol):  # its letter is the index of another series around this one
         return _opaque(node)
     forms = [normal(substitute(body, variable.name, Number(k))) for k in range(int(first), int(last) + 1)]
-    if node.name == "sum":
-        return add_all(forms)
-    result = constant(1)
-    for form in forms:
-        result = product(result, form)
-    return result
+    return add_all(forms) if node.name == "sum" else multiply_all(forms)
 
 
 def _series_within(node: Node) -> int:
@@ -153,14 +148,7 @@ _RULES: dict[type, Callable[..., Form]] = {
     Number: lambda node: constant(node.value),
     Symbol: lambda node: unknown(node.name),
     Sum: lambda node: add_all(map(normal, node.terms)),
-    Product: lambda node: _factors_product(node.factors),
+    Product: lambda node: multiply_all(map(normal, node.factors)),
     Power: _power,
     Call: _call,
 }
-
-
-def _factors_product(factors: tuple[Node, ...]) -> Form:
-    result = normal(factors[0])
-    for factor in factors[1:]:
-        result = product(result, normal(factor))
-    return result

@@ -22,7 +22,7 @@ from rewardkit.equivalence.tree import (
     Tuple,
     Unit,
 )
-from rewardkit.equivalence.units import CURRENCIES, SCALES, UNITS, combine_units, raised_unit, read_unit
+from rewardkit.equivalence.units import CURRENCIES, SCALES, UNITS, combine_units, power_unit, raised_unit, read_unit
 
 _RELATIONS = ("=", "<", ">", "≤", "≥", "≠", "≈", "∈")
 _SET_OPERATORS = ("∪", "∩", "∖")
@@ -177,8 +177,7 @@ class Reader(Parser):
                 self.at += 1
                 _, below = self._suffix(Number(1))
                 self.expect(")")
-                below_unit = combine_units(below)
-                units.append(Unit(1 / below_unit.factor, tuple((name, -n) for name, n in below_unit.dimensions)))
+                units.append(power_unit(combine_units(below), -1))
                 over = False
             elif kind == "op" and text == "." and phrase:
                 self.at += 1
@@ -201,27 +200,26 @@ class Reader(Parser):
 
     def expression_or_item(self) -> Node:
         r"""In a LaTeX group anything may stand: {1, 2}, {x > 3}."""
-        first = self.item()
-        if not self.is_operator(",", ";"):
-            return first
-        items = [first]
-        while self.is_operator(",", ";"):
-            self.at += 1
-            items.append(self.item())
-        return Collection(tuple(items), braces=True)
+        items = self._items()
+        return items[0] if len(items) == 1 else Collection(items, braces=True)
 
-    def group(self, brackets: str) -> Node:
-        """A tuple, an interval, or an expression in brackets."""
+    def _items(self) -> tuple[Node, ...]:
+        """Items with commas or semicolons between them."""
         items = [self.item()]
         while self.is_operator(",", ";"):
             self.at += 1
             items.append(self.item())
+        return tuple(items)
+
+    def group(self, brackets: str) -> Node:
+        """A tuple, an interval, or an expression in brackets."""
+        items = self._items()
         closing = self.closing(brackets)
         if brackets == "]" or closing == "[":  # French intervals: ]0, 1[
             brackets, closing = {"]": "("}.get(brackets, brackets), {"[": ")"}.get(closing, closing)
         pair = "()" if brackets == "⟨" else brackets + closing
         if len(items) > 1:
-            return Tuple(tuple(items), pair)
+            return Tuple(items, pair)
         if pair not in ("()", "[]"):
             raise NotMath("one value between brackets of two kinds")
         return items[0]
@@ -235,18 +233,15 @@ class Reader(Parser):
             return Symbol("∅")
         builder, self.builder = self.builder, True
         self.bars += 1  # a bar ends the element, it opens no absolute value
-        items = [self.item()]
-        while self.is_operator(",", ";"):
-            self.at += 1
-            items.append(self.item())
+        items = self._items()
         self.bars -= 1
         if self.is_operator("|", ":"):
             self.at += 1
             condition = self._listed()
             self.builder = builder
             self.expect("\\}")
-            element = items[0] if len(items) == 1 else Collection(tuple(items))
+            element = items[0] if len(items) == 1 else Collection(items)
             return Builder(element, condition)
         self.builder = builder
         self.expect("\\}")
-        return Collection(tuple(items), braces=True)
+        return Collection(items, braces=True)

@@ -52,9 +52,7 @@ def check(
     if a.value is None or t.value is None:
         return _unread(a, t)
     node, true_node = a.value, t.value
-    if isinstance(node, Collection) != isinstance(true_node, Collection) or (
-        node != true_node and "," in answer + truth
-    ):
+    if node != true_node and "," in answer + truth:
         lists = as_list(answer), as_list(truth)  # 70,110 may be two numbers
         if isinstance(lists[0] or node, Collection) and isinstance(lists[1] or true_node, Collection):
             node, true_node = lists[0] or node, lists[1] or true_node

@@ -16,7 +16,7 @@ from rewardkit.equivalence.inequalities import same_solutions
 from rewardkit.equivalence.plain_language import choice
 from rewardkit.equivalence.polynomials import TooLarge, Undefined
 from rewardkit.equivalence.reader import Reading
-from rewardkit.equivalence.regions import region, same_region
+from rewardkit.equivalence.regions import both_regions, same_region
 from rewardkit.equivalence.scalars import Scalars
 from rewardkit.equivalence.shapes import (
     MAX_MEMBERS,
@@ -34,6 +34,7 @@ from rewardkit.equivalence.shapes import (
     single_inequalities,
     unmatched,
 )
+from rewardkit.equivalence.three_valued import all_of
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     ONE,
@@ -102,13 +103,7 @@ class Comparison:
     def _all(self, answers: Sequence[Node], truths: Sequence[Node]) -> bool | None:
         if len(answers) != len(truths):
             return False
-        verdict: bool | None = True
-        for a, t in zip(answers, truths, strict=True):
-            equal = self.same(a, t)
-            if equal is False:
-                return False
-            verdict = verdict if equal else None
-        return verdict
+        return all_of(self.same(a, t) for a, t in zip(answers, truths, strict=True))
 
     def _matrices(self, a: Node, t: Node) -> bool | None:
         if not (isinstance(a, Matrix) and isinstance(t, Matrix)):
@@ -135,18 +130,15 @@ class Comparison:
         """Whether two ratios are multiples of each other: all a_i t_k = a_k t_i, and not all zero."""
         if answers is None or truths is None or any(all(i == Number(0) for i in side) for side in (answers, truths)):
             return False
-        verdict: bool | None = True
-        for (a, t), (b, u) in combinations(list(zip(answers, truths, strict=True)), 2):
-            equal = self.scalars.equal(Product((a, u)), Product((b, t)))
-            if equal is False:
-                return False
-            verdict = verdict if equal else None
-        return verdict
+        pairs = combinations(list(zip(answers, truths, strict=True)), 2)
+        return all_of(self.scalars.equal(Product((a, u)), Product((b, t))) for (a, t), (b, u) in pairs)
 
     def _sets(self, a: Node, t: Node) -> bool | None:
-        one, two = region(a), region(t)
-        if one is not None and two is not None:
-            return same_region(one, two, self.scalars.equal)
+        regions = both_regions(a, t)
+        return self._parts(a, t) if regions is None else same_region(*regions, self.scalars.equal)
+
+    def _parts(self, a: Node, t: Node) -> bool | None:
+        """Sets that are no sets of reals, part by part."""
         if isinstance(a, SetOperation) and isinstance(t, SetOperation) and a.operator == t.operator:
             return self._all(a.parts, t.parts) if a.operator == "∖" else self._matched(a.parts, t.parts)
         if isinstance(a, Builder) and isinstance(t, Builder):
@@ -159,9 +151,11 @@ class Comparison:
             if named is not None and isinstance(two, (Tuple, Collection)) and assignments(two) is None:
                 return self._named_values(named, two, reverse=one is t)
         if isinstance(a, _SETS) or isinstance(t, _SETS) or conditional(a) or conditional(t):
-            regions = region(a), region(t)
-            if None not in regions or not (isinstance(a, Collection) and isinstance(t, Collection)):
-                return self._sets(a, t)
+            regions = both_regions(a, t)
+            if regions is not None:
+                return same_region(*regions, self.scalars.equal)
+            if not (isinstance(a, Collection) and isinstance(t, Collection)):
+                return self._parts(a, t)
         if isinstance(a, Collection) and isinstance(t, Collection) and _other_logic(a, t):
             return False
         members, true_members = members_of(a), members_of(t)
@@ -251,9 +245,9 @@ class Comparison:
         operators = {*a.operators, *t.operators}
         if operators <= {"="}:
             return self._equations(a, t)
-        regions = region(a), region(t)
-        if regions[0] is not None and regions[1] is not None:
-            return same_region(regions[0], regions[1], self.scalars.equal)
+        regions = both_regions(a, t)
+        if regions is not None:
+            return same_region(*regions, self.scalars.equal)
         return self._inequalities(a, t)
 
     def _defined(self, relation: Relation) -> tuple[Node, Node] | None:
@@ -292,7 +286,7 @@ class Comparison:
         if len(a.sides) > 2:
             return self._all(a.sides, t.sides)
         if all(isinstance(side, EXPRESSIONS) for side in (*a.sides, *t.sides)):
-            return self.scalars.proportional(moved_left(a.sides), moved_left(t.sides)) is not False
+            return self.scalars.proportional(moved_left(a.sides), moved_left(t.sides))
         same = self._all(a.sides, t.sides)
         return same if same is not False else self._all(a.sides[::-1], t.sides)
 

@@ -70,6 +70,12 @@ def reference_answer(ground_truth: str) -> str:
     return (ground_truth if boxed is None else boxed).strip()
 
 
+def known_conflict(on_conflict: str) -> None:
+    """Refuse what is neither "last" nor "reject"."""
+    if on_conflict not in ("last", "reject"):
+        raise ValueError(f"on_conflict must be 'last' or 'reject', got {on_conflict!r}")
+
+
 def extract_answer(text: str, *, on_conflict: OnConflict = "last") -> Answer:
     r"""The boxed answer of a completion, as the rewards read it, and why it is that one.
 
@@ -83,8 +89,7 @@ def extract_answer(text: str, *, on_conflict: OnConflict = "last") -> Answer:
         >>> extract_answer(r"\boxed{4} or \boxed{-4}", on_conflict="reject").text is None
         True
     """
-    if on_conflict not in ("last", "reject"):
-        raise ValueError(f"on_conflict must be 'last' or 'reject', got {on_conflict!r}")
+    known_conflict(on_conflict)
     found = boxes(final_part(text))
     if not found:
         return Answer(None, r"no \boxed{} in the final part")

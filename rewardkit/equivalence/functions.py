@@ -23,7 +23,7 @@ from rewardkit.equivalence.polynomials import (
     spend,
     unknown,
 )
-from rewardkit.equivalence.powers import factors
+from rewardkit.equivalence.powers import rational_factors
 
 MAX_FACTORIAL = 3_000
 
@@ -116,9 +116,8 @@ def _logarithm(argument: Form) -> Form:
         ((monomial, coefficient),) = argument.top.items()
         if coefficient > 0 and bits(coefficient) <= 400 and all(a[0] == "#" or a in ("e", "π") for a, _ in monomial):
             terms: Polynomial = {}
-            for number, sign in ((coefficient.numerator, 1), (coefficient.denominator, -1)):
-                for prime, count in factors(number):
-                    terms = plus(terms, {((f"ln[{prime}]", 1),): sign * count})
+            for prime, count in rational_factors(coefficient):
+                terms = plus(terms, {((f"ln[{prime}]", 1),): count})
             for atom, exponent in monomial:
                 terms = plus(terms, {() if atom == "e" else ((f"ln[{atom.lstrip('#')}]", 1),): exponent})
             return Form(terms, ONE)

@@ -163,9 +163,7 @@ def _units_apart(match: re.Match[str]) -> str:
     if "\\" not in body and "^" not in body:
         return match.group()
     body = re.sub(r"\\mu\s?", "μ", re.sub(r"\\[,;]", r"\\cdot ", body)).replace("~", " ")
-    return re.sub(
-        r"\\cdot|[A-Za-zΩμ]+", lambda m: m[0] if m[0][0] == "\\" else rf"\text{{{m[0]}}}", body.replace("~", " ")
-    )
+    return re.sub(r"\\cdot|[A-Za-zΩμ]+", lambda m: m[0] if m[0][0] == "\\" else rf"\text{{{m[0]}}}", body)
 
 
 def _plain(text: str) -> str:
@@ -238,7 +236,7 @@ def _scan(text: str, tokens: list[Token], depth: int = 0) -> None:
             tokens.append(
                 Token(
                     "sym",
-                    {"R": "ℝ", "Z": "ℤ", "N": "ℕ", "Q": "ℚ", "C": "ℂ"}.get(match["board"], "𝔹" + match["board"]),
+                    _BOARD.get(match["board"], "𝔹" + match["board"]),
                     spaced,
                 )
             )

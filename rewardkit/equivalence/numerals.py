@@ -59,22 +59,14 @@ def integer(digits: str) -> int:
 
 def _mixed(p: Parser, whole: int) -> Node:
     first, second, third = (p.tokens[min(p.at + k, len(p.tokens) - 1)] for k in range(3))
+    proper, length = None, 0
     if first.kind == "num" and first.spaced and second.text == "/" and third.kind == "num":
-        top, bottom = first.text, third.text
-        if (top + bottom).isdigit() and (top + bottom).isascii() and len(top + bottom) < 20 and int(top) < int(bottom):
-            p.at += 3
-            return Number(simple(whole + Fraction(int(top), int(bottom))))
-    if first.text == "{" and third.text == "over":  # 1{4 \\over 5}
-        top, bottom = second.text, p.tokens[min(p.at + 3, len(p.tokens) - 1)].text
-        if (
-            top.isdigit()
-            and bottom.isdigit()
-            and (top + bottom).isascii()
-            and len(top + bottom) < 20
-            and int(top) < int(bottom)
-        ):
-            p.at += 5
-            return Number(simple(whole + Fraction(int(top), int(bottom))))
+        proper, length = _proper(first.text, third.text), 3
+    elif first.text == "{" and third.text == "over":  # 1{4 \\over 5}
+        proper, length = _proper(second.text, p.tokens[min(p.at + 3, len(p.tokens) - 1)].text), 5
+    if proper is not None:
+        p.at += length
+        return Number(simple(whole + proper))
     if first == ("cmd", "frac", first.spaced) and _plain_fraction(p):
         start, tokens = p.at, p.tokens
         p.at, p.tokens = p.at + 1, list(tokens)
@@ -83,6 +75,13 @@ def _mixed(p: Parser, whole: int) -> Node:
             return Number(simple(Fraction(whole + part.value)))
         p.at, p.tokens = start, tokens
     return Number(whole)
+
+
+def _proper(top: str, bottom: str) -> Fraction | None:
+    """A fraction between 0 and 1 of two short literals."""
+    if not (top.isdigit() and bottom.isdigit() and (top + bottom).isascii() and len(top + bottom) < 20):
+        return None
+    return Fraction(int(top), int(bottom)) if int(top) < int(bottom) else None
 
 
 def _plain_fraction(p: Parser) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rewardkit.equivalence.evaluation import IMAGINARY, MAX_MAGNITUDE, Evaluation, Opaque, text_hash
 from rewardkit.equivalence.polynomials import TooLarge, Undefined
-from rewardkit.equivalence.tree import Call, Node, Number, Symbol, children, symbols
+from rewardkit.equivalence.tree import IMAGINARY_UNIT, Call, Node, Number, symbols, walk
 
 MAX_GAMMA_BITS = 700
 """Extra bits of precision where there are factorials or other functions that mpmath computes slowly."""
@@ -43,11 +43,8 @@ def same_value(a: Node, b: Node) -> bool | None:
     real = list(_agreements(a, b, _real_points(names)))
     if real and not real[-1][0]:
         return False
-    if real and (_holds_call(a, _STEPS) or _holds_call(b, _STEPS)):  # they differ from each other at whole numbers only
-        real += list(_agreements(a, b, _whole_points(names)))
-        if not real[-1][0]:
-            return False
-    if len(real) < _NEEDED:  # a series up to n, (-1)^n
+    stepped = _holds_call(a, _STEPS) or _holds_call(b, _STEPS)  # they may differ at whole numbers only
+    if stepped or len(real) < _NEEDED:  # a series up to n, (-1)^n
         real += list(_agreements(a, b, _whole_points(names)))
         if real and not real[-1][0]:
             return False
@@ -77,7 +74,7 @@ def _turned(points: Iterator[dict[str, tuple[int, int]]]) -> Iterator[dict[str, 
 
 def _complex(a: Node, b: Node, names: list[str]) -> bool:
     """Whether variables are complex: i or a variable z or w beside |…|, Re, Im or arg."""
-    unknown = bool({"z", "w"} & set(names)) or _holds_symbol(a, "i") or _holds_symbol(b, "i")
+    unknown = bool({"z", "w"} & set(names)) or IMAGINARY_UNIT in walk(a) or IMAGINARY_UNIT in walk(b)
     return unknown and (_holds_call(a, _OF_COMPLEX) or _holds_call(b, _OF_COMPLEX))
 
 
@@ -152,23 +149,12 @@ class _Difference:
 
 
 def _holds_call(node: Node, names: frozenset[str]) -> bool:
-    if isinstance(node, Call) and node.name in names:
-        return True
-    return any(_holds_call(below, names) for below in children(node))
-
-
-def _holds_symbol(node: Node, name: str) -> bool:
-    return node == Symbol(name) or any(_holds_symbol(below, name) for below in children(node))
+    return any(isinstance(below, Call) and below.name in names for below in walk(node))
 
 
 def _constant_bits(node: Node) -> int:
-    total, stack = 0, [node]
-    while stack:
-        top = stack.pop()
-        if isinstance(top, Number):
-            total += top.value.numerator.bit_length() + top.value.denominator.bit_length()
-        stack.extend(children(top))
-    return total
+    values = [below.value for below in walk(node) if isinstance(below, Number)]
+    return sum(value.numerator.bit_length() + value.denominator.bit_length() for value in values)
 
 
 __all__ = ["MAX_GAMMA_BITS", "MAX_MAGNITUDE", "Opaque", "same_value", "value_of"]

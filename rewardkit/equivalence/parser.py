@@ -6,7 +6,6 @@ Nothing is evaluated here but quotients of integers. ``1/2x`` is x/2, ``\sin 2x`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from rewardkit.equivalence.commands import call, command, function, matrix
@@ -33,7 +32,7 @@ from rewardkit.equivalence.tree import (
     negative,
     quotient,
 )
-from rewardkit.equivalence.units import CURRENCIES, NO_UNIT, UNITS
+from rewardkit.equivalence.units import CURRENCIES, NO_UNIT, UNITS, words_in
 
 MAX_DEPTH = 40
 """Deeper nesting is not parsed; the deepest gold of MATH has 7."""
@@ -127,6 +126,7 @@ class Parser:
         return negative(*expressions([node]))
 
     def product(self) -> Node:
+        """Factors, with and without signs of multiplication and division between them."""
         factors = [self.power()]
         while True:
             if self.is_operator("*"):
@@ -134,7 +134,7 @@ class Parser:
                 factors.append(self.signed(self.power))
             elif self.is_operator("/") and not unit_follows(self):
                 self.at += 1
-                factors[-1:] = [self._divided(factors[-1], self.signed(self.power))]
+                factors[-1] = quotient(*expressions([factors[-1], self.signed(self.power)]))
             elif juxtaposed(self, factors[-1]):
                 factors.append(self.power())
             else:
@@ -144,9 +144,6 @@ class Parser:
         if any(isinstance(factor, Matrix) for factor in factors):
             return matrix_product(factors)
         return Product(expressions(factors))
-
-    def _divided(self, top: Node, bottom: Node) -> Node:
-        return quotient(*expressions([top, bottom]))
 
     def power(self) -> Node:
         """An atom with everything that is attached to it: exponents, factorials, degrees, percent signs."""
@@ -250,7 +247,7 @@ class Parser:
         if kind == "text":
             if text in FUNCTIONS and len(text) > 1:
                 return function(self, FUNCTIONS[text])
-            if not NO_UNIT.isdisjoint(re.findall(r"[^\W\d_]+", text.casefold())):
+            if NO_UNIT & words_in(text):
                 raise NotMath(f"the words {text!r}")
             return self.symbol(text if len(text) == 1 else quoted(text))
         if kind == "cmd":

@@ -8,12 +8,11 @@ from rewardkit.equivalence.canonical import canonical
 from rewardkit.equivalence.function_names import FUNCTIONS
 from rewardkit.equivalence.lexer import Token
 from rewardkit.equivalence.tree import Node, Symbol, Words
-from rewardkit.equivalence.units import DENIALS, NO_UNIT, is_word
+from rewardkit.equivalence.units import DENIALS, NO_UNIT, is_word, words_in
 
 _PUNCTUATION = " \t\n.,;:!?\"'()*"
 _CHOICE = re.compile(r"\(?\s?([A-J])\s?[.):](?:\s+(\S.*))?", re.DOTALL)
 _OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])|\b(?:or|and)\b")
-_RUNS = re.compile(r"[^\W\d_]+")
 _STYLE = re.compile(
     r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed)\s*\{|[{}]|\\[ ,;!()\[\]]|\*\*"
     r"|\\(?:quad|displaystyle|left|right|large|Large|bf|rm)(?![a-zA-Z])"
@@ -56,13 +55,13 @@ def choice(text: str) -> str | None:
     if match is None:
         return None
     letter, rest = match.group(1), match.group(2) or ""
-    return None if _OTHER_CHOICE.search(rest) or DENIALS & set(_RUNS.findall(rest.casefold())) else letter
+    return None if _OTHER_CHOICE.search(rest) or DENIALS & words_in(rest) else letter
 
 
 def is_label(tokens: list[Token]) -> bool:
     """Words that name something, or a letter with brackets: P(X = 2)."""
-    words = {word for t in tokens if t.kind != "sym" for word in _RUNS.findall(t.text.casefold())}
-    if not tokens or words & (NO_UNIT | DENIALS):
+    words = set[str]().union(*(words_in(token.text) for token in tokens if token.kind != "sym"))
+    if not tokens or words & NO_UNIT:
         return False
     if all(token.kind in ("word", "text", "sym") for token in tokens):
         return True

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from math import gcd, lcm
 from typing import TypeAlias
 
@@ -174,6 +175,17 @@ def _is_modulus(atom: str) -> bool:
 def product(a: Form, b: Form) -> Form:
     """a · b."""
     return Form(times(a.top, b.top), times(a.bottom, b.bottom))
+
+
+def multiply_all(forms: Iterable[Form]) -> Form:
+    """The product of forms."""
+    return reduce(product, forms, constant(1))
+
+
+def monomial_form(exponents: dict[str, Rational]) -> Form:
+    """The product of atoms to their powers."""
+    monomial, factor = reduced(exponents)
+    return Form({monomial: factor}, ONE)
 
 
 def inverse(form: Form) -> Form:

@@ -16,6 +16,7 @@ from rewardkit.equivalence.polynomials import (
     constant,
     inverse,
     key,
+    monomial_form,
     poly_text,
     primitive_part,
     product,
@@ -58,10 +59,9 @@ def whole_power(base: Polynomial, exponent: int) -> Polynomial:
         return ONE
     if len(base) == 1:
         ((monomial, coefficient),) = base.items()
-        if abs(coefficient) != 1 and exponent * bits(coefficient) > MAX_BITS:
-            power, factor = reduced({atom: e * exponent for atom, e in monomial})
-            return {tuple(sorted((*power, (f"power[{spelled(coefficient)}]", exponent)))): factor}
         power, factor = reduced({atom: e * exponent for atom, e in monomial})
+        if abs(coefficient) != 1 and exponent * bits(coefficient) > MAX_BITS:
+            return {tuple(sorted((*power, (f"power[{spelled(coefficient)}]", exponent)))): factor}
         sign = coefficient if exponent % 2 else coefficient * coefficient
         value = sign if abs(coefficient) == 1 else coefficient**exponent
         return {power: value * factor}
@@ -102,15 +102,13 @@ def root_power(base: Polynomial, exponent: Rational) -> Form:
 
 def _atom_root(atom: str, power: Rational, exponent: Rational, odd_root: bool) -> Form:
     if atom[0] == "#" or atom in ("π", "e") or odd_root:
-        raised, factor = reduced({atom: power * exponent})
-        return Form({raised: factor}, ONE)
+        return monomial_form({atom: power * exponent})
     if atom == "i":
         return unknown(f"root[{atom},{power}]", exponent)
     if power.denominator % 2 == 1 and power.numerator % 2 == 0:
         if "[" in atom:
             return unknown(f"abs[{atom}]", power * exponent)
-        raised, factor = reduced({f"abs[{atom}]": power * exponent})
-        return Form({raised: factor}, ONE)
+        return monomial_form({f"abs[{atom}]": power * exponent})
     return unknown(atom, power * exponent)
 
 
@@ -123,18 +121,21 @@ def _constant_root(value: Rational, exponent: Rational) -> Form:
         if exponent.denominator % 2 == 1:
             return root if exponent.numerator % 2 == 0 else product(root, constant(-1))
         if exponent.denominator == 2:
-            power, factor = reduced({"i": exponent.numerator})
-            return product(root, Form({power: factor}, ONE))
+            return product(root, monomial_form({"i": exponent.numerator}))
         return product(root, unknown("root[-1]", exponent))
     if bits(value) > 400:
         return unknown(f"root[{spelled(value)}]", exponent)
     exponents: dict[str, Rational] = {}
-    for number, sign in ((value.numerator, 1), (value.denominator, -1)):
-        for prime, count in factors(number):
-            name = f"#{prime}"
-            exponents[name] = exponents.get(name, 0) + sign * count * exponent
-    monomial, factor = reduced(exponents)
-    return Form({monomial: factor}, ONE)
+    for prime, count in rational_factors(value):
+        name = f"#{prime}"
+        exponents[name] = exponents.get(name, 0) + count * exponent
+    return monomial_form(exponents)
+
+
+def rational_factors(value: Rational) -> list[tuple[int, int]]:
+    """The factors of a positive rational with their exponents, those of the denominator below zero."""
+    below = ((prime, -count) for prime, count in factors(value.denominator))
+    return [*factors(value.numerator), *below]
 
 
 @lru_cache(maxsize=4_096)
@@ -191,9 +192,8 @@ def _base_power(base: Polynomial, exponent: str, count: Rational) -> Form:
         ((monomial, coefficient),) = base.items()
         if coefficient > 0 and bits(coefficient) <= 400:
             exponents: dict[str, Rational] = {}
-            for number, sign in ((coefficient.numerator, 1), (coefficient.denominator, -1)):
-                for prime, power in factors(number):
-                    exponents[f"{prime}^[{exponent}]"] = sign * power * count
+            for prime, power in rational_factors(coefficient):
+                exponents[f"{prime}^[{exponent}]"] = power * count
             for atom, raised in monomial:
                 if raised.denominator != 1 or (raised != 1 and atom not in ("e", "π")):
                     break

@@ -17,6 +17,7 @@ from itertools import pairwise, product
 from rewardkit.equivalence.algebra import normal
 from rewardkit.equivalence.numeric import Opaque, same_value, value_of
 from rewardkit.equivalence.polynomials import Rational, TooLarge, Undefined
+from rewardkit.equivalence.three_valued import all_of
 from rewardkit.equivalence.tree import (
     EXPRESSIONS,
     INFINITY,
@@ -74,6 +75,13 @@ def region(node: Node) -> Region | None:
     except (_NotARegion, Undefined, TooLarge, Opaque, OverflowError):
         return None
     return Region(variable, tuple(intervals))
+
+
+def both_regions(a: Node, b: Node) -> tuple[Region, Region] | None:
+    """Two nodes as regions, where both are some."""
+    one = region(a)
+    two = None if one is None else region(b)
+    return None if one is None or two is None else (one, two)
 
 
 _Parts = list[tuple[End, End]]
@@ -345,13 +353,9 @@ def same_region(a: Region, b: Region, same: Callable[[Node, Node], bool | None])
         return False
     if len(a.intervals) != len(b.intervals):
         return False
-    verdict: bool | None = True
-    for one, two in zip(a.intervals, b.intervals, strict=True):
-        for end, other in zip(one, two, strict=True):
-            if end.closed != other.closed:
-                return False
-            equal = end.at == other.at or same(end.at, other.at)
-            if equal is False:
-                return False
-            verdict = verdict if equal else None
-    return verdict
+    pairs = [
+        (end, other)
+        for one, two in zip(a.intervals, b.intervals, strict=True)
+        for end, other in zip(one, two, strict=True)
+    ]
+    return all_of(end.closed == other.closed and (end.at == other.at or same(end.at, other.at)) for end, other in pairs)

@@ -29,11 +29,12 @@ from rewardkit.equivalence.tree import (
     Symbol,
     Tuple,
     Unit,
-    children,
     is_unknown_function,
     negative,
+    rebuilt,
     substitute,
     symbols,
+    walk,
 )
 from rewardkit.equivalence.units import DEGREE, UNITS, combine_units, raised_unit
 
@@ -82,13 +83,7 @@ def both_signs(node: Node) -> Node:
 
 def mentions(node: Node, symbol: Symbol) -> bool:
     """Whether an expression holds a symbol."""
-    stack = [node]
-    while stack:
-        top = stack.pop()
-        if top == symbol:
-            return True
-        stack.extend(children(top))
-    return False
+    return symbol in walk(node)
 
 
 def is_name(node: Node) -> bool:
@@ -245,7 +240,7 @@ def constant_of_integration(node: Node) -> Node | None:
     rest = [term for term in node.terms if term not in _CONSTANTS_OF_INTEGRATION]
     if len(rest) != len(node.terms) - 1 or any(mentions(node, c) for node in rest for c in _CONSTANTS_OF_INTEGRATION):
         return None
-    if any(isinstance(n, Call) and n.name in ("int", "lim", "sum", "prod") for n in _walk(node)):
+    if any(isinstance(n, Call) and n.name in ("int", "lim", "sum", "prod") for n in walk(node)):
         return None
     bare = rest[0] if len(rest) == 1 else Sum(tuple(rest))
     return bare if len(symbols(bare)) == 1 and min(symbols(bare)).islower() else None
@@ -256,30 +251,16 @@ _CONSTANTS_OF_INTEGRATION = (Symbol("C"), Symbol("c"))
 
 def plain_log(node: Node) -> bool:
     """Whether an expression has a logarithm without a base."""
-    return any(isinstance(n, Call) and n.name == "log" and len(n.args) == 1 for n in _walk(node))
-
-
-def _walk(node: Node) -> list[Node]:
-    found = [node]
-    for n in found:
-        found.extend(children(n))
-    return found
+    return any(isinstance(n, Call) and n.name == "log" and len(n.args) == 1 for n in walk(node))
 
 
 def natural(node: Node) -> Node:
     """\\log read as the natural logarithm."""
     match node:
-        case Call(name, args):
-            args = tuple(map(natural, args))
-            return Call("ln" if name == "log" and len(args) == 1 else name, args)
-        case Sum(terms):
-            return Sum(tuple(map(natural, terms)))
-        case Product(factors):
-            return Product(tuple(map(natural, factors)))
-        case Power(base, exponent):
-            return Power(natural(base), natural(exponent))
+        case Call("log", (argument,)):
+            return Call("ln", (natural(argument),))
         case _:
-            return node
+            return rebuilt(node, natural)
 
 
 def bare_items(ratio: Ratio) -> list[Node] | None:

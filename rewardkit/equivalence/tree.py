@@ -6,7 +6,7 @@ decide about expressions, :mod:`.compare` about everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -166,7 +166,8 @@ Node: TypeAlias = (
 EXPRESSIONS = (Number, Symbol, Sum, Product, Power, Call)
 
 ONE, MINUS_ONE, HALF = Number(1), Number(-1), Number(Fraction(1, 2))
-PI, E, INFINITY, PLUS_MINUS = Symbol("π"), Symbol("e"), Symbol("∞"), Symbol("±")
+PI, E, IMAGINARY_UNIT = Symbol("π"), Symbol("e"), Symbol("i")
+INFINITY, PLUS_MINUS = Symbol("∞"), Symbol("±")
 CONSTANTS = frozenset({"π", "e", "i", "∞"})
 UNKNOWN_FUNCTIONS = frozenset("fgh")
 """Letters that are functions where brackets follow at once."""
@@ -223,23 +224,39 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
+def walk(node: Node) -> Iterator[Node]:
+    """An expression and everything below it."""
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        yield top
+        stack.extend(children(top))
+
+
+def rebuilt(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The expression with `change` applied to the nodes directly below it."""
+    match node:
+        case Sum(terms):
+            return Sum(tuple(map(change, terms)))
+        case Product(factors):
+            return Product(tuple(map(change, factors)))
+        case Power(base, exponent):
+            return Power(change(base), change(exponent))
+        case Call(function, args):
+            return Call(function, tuple(map(change, args)))
+        case _:
+            return node
+
+
 def substitute(node: Node, name: str, value: Node) -> Node:
     """The expression with every occurrence of a symbol replaced."""
     match node:
         case Symbol(found):
             return value if found == name else node
-        case Sum(terms):
-            return Sum(tuple(substitute(t, name, value) for t in terms))
-        case Product(factors):
-            return Product(tuple(substitute(f, name, value) for f in factors))
-        case Power(base, exponent):
-            return Power(substitute(base, name, value), substitute(exponent, name, value))
         case Call("sum" | "prod" | "int" | "lim" as series, (body, Symbol(bound), *bounds)) if bound == name:
             return Call(series, (body, Symbol(bound), *(substitute(b, name, value) for b in bounds)))
-        case Call(function, args):
-            return Call(function, tuple(substitute(a, name, value) for a in args))
         case _:
-            return node
+            return rebuilt(node, lambda below: substitute(below, name, value))
 
 
 def symbols(node: Node) -> set[str]:

@@ -18,7 +18,8 @@ from rewardkit.equivalence.lexer import NotMath
 from rewardkit.equivalence.tree import Unit
 
 _PREFIXES = {
-    "": "", "k": "kilo", "M": "mega", "d": "deci", "c": "centi", "m": "milli", "μ": "micro", "n": "nano",
+    "": (0, ""), "k": (3, "kilo"), "M": (6, "mega"), "d": (-1, "deci"), "c": (-2, "centi"), "m": (-3, "milli"),
+    "μ": (-6, "micro"), "n": (-9, "nano"),
 }  # fmt: skip
 
 
@@ -29,11 +30,8 @@ def _table() -> dict[str, Unit]:
         for name in names.split():
             table[name] = Unit(Fraction(factor), tuple(sorted(dimensions.items())))
 
-    for prefix, power in {"": 0, "k": 3, "M": 6, "d": -1, "c": -2, "m": -3, "μ": -6, "n": -9}.items():
+    for prefix, (power, long) in _PREFIXES.items():
         scale = Fraction(10) ** power
-        long = {"": "", "k": "kilo", "M": "mega", "d": "deci", "c": "centi", "m": "milli", "μ": "micro", "n": "nano"}[
-            prefix
-        ]
         add(f"{prefix}m {long}meter {long}metre", scale, m=1)
         add(f"{prefix}g {long}gram", scale / 1000, kg=1)
         add(f"{prefix}L {prefix}l {long}liter {long}litre", scale / 1000, m=3)
@@ -112,6 +110,7 @@ NO_UNIT = DENIALS | frozenset(
     ).split()
 )
 """Words after a number that make it another number, or no number."""
+_LETTERS = re.compile(r"[^\W\d_]+")
 _SPLIT = re.compile(r"[\s·.]+")
 _PART = re.compile(r"(.+?)(?:\^?([23]))?")
 
@@ -127,17 +126,19 @@ def read_unit(words: str, power: int = 1) -> Unit:
     Raises:
         NotMath: words that change the number before them, e.g. "or more".
     """
-    factor, dimensions = Fraction(1), dict[str, int]()
+    units: list[Unit] = []
     for index, part in enumerate(re.split(r"/|\bper\b", words)):
         names = [name for name in _SPLIT.split(part.strip(" ,!?-")) if name]
         if any(name.casefold() in NO_UNIT or _singular(name.casefold()) in NO_UNIT for name in names):
             raise NotMath(f"{words!r} is no unit")
-        for unit, exponent in _factors(names):
-            exponent *= (-1 if index else 1) * power
-            factor *= unit.factor**exponent
-            for name, count in unit.dimensions:
-                dimensions[name] = dimensions.get(name, 0) + exponent * count
-    return Unit(factor, tuple(sorted((name, count) for name, count in dimensions.items() if count)))
+        sign = -power if index else power
+        units.extend(power_unit(unit, sign * exponent) for unit, exponent in _factors(names))
+    return combine_units(units)
+
+
+def power_unit(unit: Unit, exponent: int) -> Unit:
+    """A unit to an integer power."""
+    return Unit(unit.factor**exponent, tuple((name, count * exponent) for name, count in unit.dimensions))
 
 
 def combine_units(units: Iterable[Unit]) -> Unit:
@@ -155,8 +156,7 @@ def raised_unit(words: str, exponent: int) -> Unit:
     first, slash, last = words.rpartition("/")
     if slash:
         return combine_units([read_unit(first), raised_unit(last, -exponent)])
-    unit = read_unit(words)
-    return Unit(unit.factor**exponent, tuple((name, count * exponent) for name, count in unit.dimensions))
+    return read_unit(words, exponent)
 
 
 def _factors(names: list[str]) -> list[tuple[Unit, int]]:
@@ -186,6 +186,11 @@ def _singular(name: str) -> str:
 
 
 _SHORT_WORDS = frozenset("no on in up is it ok me my we us am pm".split())
+
+
+def words_in(text: str) -> set[str]:
+    """The words of a text, in lower case."""
+    return set(_LETTERS.findall(text.casefold()))
 
 
 def is_word(text: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from rewardkit.equivalence.algebra import normal
+from rewardkit.equivalence.polynomials import TooLarge, Undefined, rational
 from rewardkit.equivalence.reader import read
 from rewardkit.equivalence.tree import Call, Number, Product, Quantity
 
@@ -39,9 +41,6 @@ def is_number(text: str) -> bool:
     while isinstance(node, Call) and node.name in ("percent", "degree"):
         (node,) = node.args
     if isinstance(node, Product):  # -5%, 3 \times 10^8 and \frac{1}{2} of 8 are numbers too
-        from rewardkit.equivalence.algebra import normal
-        from rewardkit.equivalence.polynomials import TooLarge, Undefined, rational
-
         try:
             return rational(normal(node)) is not None
         except (TooLarge, Undefined):

@@ -6,7 +6,7 @@ import runpy
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
@@ -15,15 +15,25 @@ from rewardkit.equivalence.compare import Comparison, same_choice
 from rewardkit.equivalence.reader import read
 from rewardkit.equivalence.tree import Node
 
+
+class Case(NamedTuple):
+    """An answer, a gold, and whether they are the same."""
+
+    family: str
+    answer: str
+    gold: str
+    equal: bool
+
+
 CASES = [
-    case
+    Case(*row)
     for name in ("policy_cases.py", "found_cases.py")
-    for case in runpy.run_path(str(Path(__file__).with_name(name)))["CASES"]
+    for row in runpy.run_path(str(Path(__file__).with_name(name)))["CASES"]
 ]
 NUMBERS = Counter[str]()
 
 
-def name_of(case: Any) -> str:
+def name_of(case: Case) -> str:
     """``units-3-100 cm = 1 m``: the family, the place in it, and the row itself."""
     NUMBERS[case.family] += 1
     return f"{case.family}-{NUMBERS[case.family]}-{case.answer} {'=' if case.equal else '≠'} {case.gold}"
@@ -42,13 +52,13 @@ def both_ways(one: str, other: str) -> bool | None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_the_policy_holds_in_both_directions(case: Any) -> None:
+def test_the_policy_holds_in_both_directions(case: Case) -> None:
     assert check(case.answer, case.gold).equal is case.equal
     assert check(case.gold, case.answer).equal is case.equal
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_every_side_of_the_policy_is_itself_whatever_its_layout(case: Any) -> None:
+def test_every_side_of_the_policy_is_itself_whatever_its_layout(case: Case) -> None:
     for text in (case.answer, case.gold):
         assert check(text, text).equal is True
         assert check(f" {text} ", text).equal is True
