@@ -13,7 +13,7 @@ and is used as it is in a REPL or by a trainer:
     combine(BoxedAccuracy(), SoftFormat(), weights=(2.0, 0.5))
 """
 
-from rewardkit import presets
+from rewardkit import presets, schedule
 from rewardkit._version import __version__
 from rewardkit.accuracy import (
     AnswerAccuracy,
@@ -27,9 +27,23 @@ from rewardkit.accuracy import (
     exact_match,
     numeric_accuracy,
 )
-from rewardkit.combine import Clipped, Combined, Function, Weighted, combine
-from rewardkit.contract import Batch, ColumnError, Outcome, Part, Reward, RewardError, RewardFunction
+from rewardkit.choices import Gated, MaxOf, MinOf, Product, Routed, max_of, min_of, product, route
+from rewardkit.combine import Clipped, Combined, Weighted, combine
+from rewardkit.contract import (
+    AsyncReward,
+    Batch,
+    Call,
+    ColumnError,
+    Composite,
+    Outcome,
+    Part,
+    Plan,
+    Reward,
+    RewardError,
+    RewardFunction,
+)
 from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_answer
+from rewardkit.functions import Function, Guarded, PerCompletion, reward
 from rewardkit.keywords import Keywords, keywords
 from rewardkit.length import (
     CosineLength,
@@ -40,35 +54,49 @@ from rewardkit.length import (
     soft_overlong,
 )
 from rewardkit.repetition import RepetitionPenalty, repetition_penalty
+from rewardkit.shaping import Mapped, Threshold
 from rewardkit.structure import SoftFormat, StrictFormat, soft_format, strict_format
 from rewardkit.tag_counts import TagCount, XmlCount, tag_count, xml_count
 
 __all__ = [
     "Answer",
     "AnswerAccuracy",
+    "AsyncReward",
     "Batch",
     "BoxedAccuracy",
     "Budget",
+    "Call",
     "ChoiceAccuracy",
     "Clipped",
     "ColumnError",
     "Combined",
+    "Composite",
     "CosineLength",
     "ExactMatch",
     "Function",
+    "Gated",
+    "Guarded",
     "Keywords",
     "LengthBand",
+    "Mapped",
+    "MaxOf",
+    "MinOf",
     "NumericAccuracy",
     "Outcome",
     "Part",
+    "PerCompletion",
+    "Plan",
+    "Product",
     "RepetitionPenalty",
     "Reward",
     "RewardError",
     "RewardFunction",
+    "Routed",
     "SoftFormat",
     "SoftOverlong",
     "StrictFormat",
     "TagCount",
+    "Threshold",
     "Verdict",
     "Weighted",
     "XmlCount",
@@ -83,9 +111,15 @@ __all__ = [
     "extract_answer",
     "keywords",
     "length_band",
+    "max_of",
+    "min_of",
     "numeric_accuracy",
     "presets",
+    "product",
     "repetition_penalty",
+    "reward",
+    "route",
+    "schedule",
     "soft_format",
     "soft_overlong",
     "strict_format",

@@ -13,91 +13,51 @@ does not score a completion (``None``) is left out of its sum; where none scores
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import overload
 
-from rewardkit.contract import Batch, Outcome, Part, Reward, RewardError, RewardFunction, as_code
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Function(Reward):
-    """A plain function of the contract as a :class:`Reward`, so that it adds, scales and explains.
-
-    Attributes:
-        function: called by keyword with ``completions``, ``prompts`` and every column. It prints by its
-            dotted name; the reward pickles where the function does.
-    """
-
-    function: Callable[..., Any]
-
-    def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(f"a reward must be callable, got {self.function!r}")
-        call = getattr(self.function, "__call__", None)  # noqa: B004 - the method itself is inspected
-        if inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(call):
-            raise TypeError(f"{self.__name__} is asynchronous; combine() takes synchronous rewards")
-
-    def _default_name(self) -> str:
-        target = getattr(self.function, "func", self.function)  # functools.partial
-        return str(getattr(target, "__name__", type(target).__name__))
-
-    def outcomes(self, batch: Batch) -> list[Outcome]:
-        """Call the function and read its values."""
-        columns = {k: v for k, v in batch.columns.items() if k != "prompts"}
-        prompts = batch.columns.get("prompts")
-        values = self.function(completions=batch.completions, prompts=prompts, **columns)
-        if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__len__"):
-            raise RewardError(
-                f"{self.__name__} returned {values!r}; a reward returns a list with one value per completion"
-            )
-        return [_outcome(value, self.__name__, row) for row, value in enumerate(values)]
-
-
-def _outcome(value: Any, name: str, row: int) -> Outcome:
-    if value is None:
-        return Outcome(None, "not_scored")
-    try:
-        number = float("text" if isinstance(value, (str, bytes)) else value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RewardError(f"{name} gave {value!r} in row {row}; expected a number or None") from error
-    return Outcome(number, "scored")
+from rewardkit.choices import Gated, require_distinct_names
+from rewardkit.contract import Batch, Call, Composite, Outcome, Part, Plan, Reward, RewardFunction, as_code
+from rewardkit.functions import Function, as_reward
+from rewardkit.schedule import Schedule, weight_at
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Weighted(Reward):
-    """``weight * reward``; ``None`` stays ``None``."""
+class Weighted(Composite):
+    """``weight * reward``; ``None`` stays ``None``. The weight is a number or a schedule."""
 
     reward: Reward
-    weight: float
+    weight: float | Schedule
 
     def __post_init__(self) -> None:
-        _require_finite("weight", self.weight)
+        _require_weight(self.weight)
 
     def _default_name(self) -> str:
         return self.reward.__name__
 
-    def outcomes(self, batch: Batch) -> list[Outcome]:
+    def plan(self, batch: Batch) -> Plan:
         """The inner outcomes, scaled."""
-        return [self._scaled(outcome) for outcome in self.reward.score(batch)]
-
-    def _scaled(self, outcome: Outcome) -> Outcome:
-        if outcome.value is None:
-            return outcome
-        parts = tuple(replace(part, weight=self.weight * part.weight) for part in outcome.parts)
-        return replace(outcome, value=self.weight * outcome.value, parts=parts)
+        weight, scheduled = weight_at(self.weight, batch), isinstance(self.weight, Schedule)
+        name = f"{self.reward.__name__}.raw"
+        (inner,) = yield [Call(name, self.reward, batch)]
+        return [
+            o._replace(
+                value=None if o.value is None else weight * o.value,
+                parts=(Part(name, weight, o, scheduled),),
+                clipped=False,
+            )
+            for o in inner
+        ]
 
     def __repr__(self) -> str:
-        inner = f"({self.reward!r})" if isinstance(self.reward, Weighted) else repr(self.reward)
-        code = f"{self.weight!r} * {inner}"
+        code = f"{self.weight!r} * {_factor_code(self.reward)}"
         return f"({code}).named({self.name!r})" if self.name else code
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Clipped(Reward):
+class Clipped(Composite):
     """A reward whose values are held within ``[low, high]``; ``None`` stays ``None``."""
 
     reward: Reward
@@ -110,53 +70,48 @@ class Clipped(Reward):
     def _default_name(self) -> str:
         return self.reward.__name__
 
-    def outcomes(self, batch: Batch) -> list[Outcome]:
-        """The inner outcomes, clipped."""
-        return [_clip(o, self.low, self.high) for o in self.reward.score(batch)]
+    def plan(self, batch: Batch) -> Plan:
+        """The inner outcomes, clipped; what a leaf gave stays visible below."""
+        (inner,) = yield [Call("", self.reward, batch)]
+        name = f"{self.reward.__name__}.raw"
+        return [_clip(o if o.parts else o._replace(parts=(Part(name, 1.0, o),)), self.low, self.high) for o in inner]
 
     def __repr__(self) -> str:
-        inner = f"({self.reward!r})" if isinstance(self.reward, Weighted) else repr(self.reward)
-        code = f"{inner}.clip({as_code(self.low)}, {as_code(self.high)})"
+        code = f"{_factor_code(self.reward)}.clip({as_code(self.low)}, {as_code(self.high)})"
         return f"{code}.named({self.name!r})" if self.name else code
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Combined(Reward):
+class Combined(Composite):
     """A weighted sum of rewards, clipped at the end; built by :func:`combine` and by ``+``."""
 
     members: tuple[Reward, ...]
-    weights: tuple[float, ...]
+    weights: tuple[float | Schedule, ...]
     limits: tuple[float, float] | None = field(default=None)
 
     def __post_init__(self) -> None:
-        if not self.members:
-            raise ValueError("nothing to combine: pass at least one reward")
+        require_distinct_names(self.members)
         if len(self.weights) != len(self.members):
             raise ValueError(f"{len(self.weights)} weights for {len(self.members)} rewards; give one each")
         for weight in self.weights:
-            _require_finite("weight", weight)
+            _require_weight(weight)
         if self.limits is not None:
             _require_range(*self.limits)
-        names = Counter(member.__name__ for member in self.members)
-        twice = [name for name, count in names.items() if count > 1]
-        if twice:
-            raise ValueError(
-                f"two components are named {twice[0]!r}, so their log entries would merge; "
-                f'rename one: reward.named("...")'
-            )
 
-    def outcomes(self, batch: Batch) -> list[Outcome]:
+    def plan(self, batch: Batch) -> Plan:
         """Score every component on the whole batch, then add up row by row."""
-        columns = [member.score(batch) for member in self.members]
         names = [member.__name__ for member in self.members]
+        weights = [weight_at(weight, batch) for weight in self.weights]
+        scheduled = [isinstance(weight, Schedule) for weight in self.weights]
+        columns = yield [Call(name, member, batch) for name, member in zip(names, self.members, strict=True)]
         rows = zip(*columns, strict=True)
-        return [self._total(tuple(map(Part, names, self.weights, row))) for row in rows]
+        return [self._total(tuple(map(Part, names, weights, row, scheduled))) for row in rows]
 
     def _total(self, parts: tuple[Part, ...]) -> Outcome:
         contributions = [c for part in parts if (c := part.contribution) is not None]
         if not contributions:
             return Outcome(None, "not_scored", "no component scored it", parts)
-        total = Outcome(sum(contributions), "scored", parts=parts)
+        total = Outcome(sum(contributions), "scored", "", parts)
         return total if self.limits is None else _clip(total, *self.limits)
 
     def clip(self, low: float, high: float) -> Combined | Clipped:  # type: ignore[override]
@@ -165,10 +120,12 @@ class Combined(Reward):
             return replace(self, limits=(float(low), float(high)))
         return super().clip(low, high)
 
-    def __mul__(self, weight: float) -> Weighted | Combined:
+    def __mul__(self, weight: float | Schedule) -> Weighted | Combined:
         """A plain sum takes the weight into its own, so that its parts go on adding up to its value."""
-        if self.limits is None and self.name is None and isinstance(weight, (int, float)):
-            return replace(self, weights=tuple(weight * own for own in self.weights))
+        plain = self.limits is None and self.name is None
+        numbers = not any(isinstance(own, Schedule) for own in self.weights)
+        if plain and (isinstance(weight, (int, float)) or (isinstance(weight, Schedule) and numbers)):
+            return replace(self, weights=tuple(weight * own for own in self.weights))  # type: ignore[operator]
         return super().__mul__(weight)
 
     __rmul__ = __mul__
@@ -184,19 +141,39 @@ class Combined(Reward):
         return f"combine({', '.join(arguments)})"
 
 
+@overload
 def combine(
     *rewards: RewardFunction,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float | Schedule] | None = None,
     clip: tuple[float, float] | None = None,
+    gate: None = None,
     name: str | None = None,
-) -> Combined:
+) -> Combined: ...
+@overload
+def combine(
+    *rewards: RewardFunction,
+    weights: Sequence[float | Schedule] | None = None,
+    clip: tuple[float, float] | None = None,
+    gate: RewardFunction,
+    name: str | None = None,
+) -> Gated: ...
+def combine(
+    *rewards: RewardFunction,
+    weights: Sequence[float | Schedule] | None = None,
+    clip: tuple[float, float] | None = None,
+    gate: RewardFunction | None = None,
+    name: str | None = None,
+) -> Combined | Gated:
     """The weighted sum of rewards, clipped at the end, as one reward.
 
     Args:
-        *rewards: rewards of this package or plain functions of the contract, in any mixture. A reward
-            that already carries a weight (``2.0 * r``) keeps it, times the one given here.
-        weights: one finite number per reward; 1.0 each unless given. A negative weight is a penalty.
+        *rewards: rewards of this package or plain functions of the contract, synchronous or not, in any
+            mixture. A reward that already carries a weight (``2.0 * r``) keeps it, times the one given here.
+        weights: one finite number or :mod:`rewardkit.schedule` per reward; 1.0 each unless given. A negative
+            weight is a penalty.
         clip: ``(low, high)`` for the total.
+        gate: a reward that must give 1.0 before anything else is computed; elsewhere the total is 0.0. For
+            another threshold or value write ``combine(...).gate(by, at_least=..., otherwise=...)``.
         name: what trainers log the sum by; "combined" unless given.
 
     Returns:
@@ -206,7 +183,7 @@ def combine(
 
     Raises:
         ValueError: no reward, a wrong number of weights, two components of one name, an empty range.
-        TypeError: something that is not callable, or an asynchronous function.
+        TypeError: something that is not callable.
 
     Example:
         >>> from rewardkit import combine
@@ -217,14 +194,15 @@ def combine(
     """
     if weights is not None and len(weights) != len(rewards):
         raise ValueError(f"{len(weights)} weights for {len(rewards)} rewards; give one each")
-    given = [1.0] * len(rewards) if weights is None else [float(w) for w in weights]
-    members = [_unweighted(as_reward(reward)) for reward in rewards]
-    return Combined(
-        members=tuple(member for member, _ in members),
-        weights=tuple(weight * own for weight, (_, own) in zip(given, members, strict=True)),
+    given = [1.0] * len(rewards) if weights is None else [w if isinstance(w, Schedule) else float(w) for w in weights]
+    terms = [_times(weight, as_reward(reward)) for weight, reward in zip(given, rewards, strict=True)]
+    total = Combined(
+        members=tuple(member for member, _ in terms),
+        weights=tuple(weight for _, weight in terms),
         limits=None if clip is None else (float(clip[0]), float(clip[1])),
-        name=name,
+        name=name if gate is None else None,
     )
+    return total if gate is None else Gated(reward=total, by=as_reward(gate), name=name)
 
 
 def add(left: RewardFunction, right: RewardFunction) -> Combined:
@@ -233,23 +211,26 @@ def add(left: RewardFunction, right: RewardFunction) -> Combined:
     return Combined(members=tuple(r for r, _ in terms), weights=tuple(w for _, w in terms))
 
 
-def as_reward(reward: RewardFunction) -> Reward:
-    """A plain function wrapped as :class:`Function`; a :class:`Reward` as it is."""
-    return reward if isinstance(reward, Reward) else Function(function=reward)
-
-
-def _terms(reward: Reward) -> list[tuple[Reward, float]]:
+def _terms(reward: Reward) -> list[tuple[Reward, float | Schedule]]:
     if isinstance(reward, Combined) and reward.limits is None and reward.name is None:
         return list(zip(reward.members, reward.weights, strict=True))
     return [_unweighted(reward)]
 
 
-def _unweighted(reward: Reward) -> tuple[Reward, float]:
-    if isinstance(reward, Weighted):
-        inner = reward.reward if reward.name is None else reward.reward.named(reward.name)
-        member, weight = _unweighted(inner)
-        return member, weight * reward.weight
-    return reward, 1.0
+def _unweighted(reward: Reward) -> tuple[Reward, float | Schedule]:
+    """The reward below its weights, and their product."""
+    if not isinstance(reward, Weighted):
+        return reward, 1.0
+    inner = reward.reward if reward.name is None else reward.reward.named(reward.name)
+    return _times(reward.weight, inner)
+
+
+def _times(weight: float | Schedule, reward: Reward) -> tuple[Reward, float | Schedule]:
+    """A term of a sum; two schedules have no product, so there the inner weight stays with the reward."""
+    member, own = _unweighted(reward)
+    if isinstance(own, Schedule):
+        return (reward, weight) if isinstance(weight, Schedule) else (member, own.scaled(weight))
+    return member, weight.scaled(own) if isinstance(weight, Schedule) else weight * own
 
 
 def _member_code(member: Reward) -> str:
@@ -258,15 +239,20 @@ def _member_code(member: Reward) -> str:
     return as_code(member.function) if isinstance(member, Function) and plain else repr(member)
 
 
+def _factor_code(reward: Reward) -> str:
+    """A product in brackets, where something is to be done to all of it."""
+    return f"({reward!r})" if isinstance(reward, Weighted) and reward.name is None else repr(reward)
+
+
 def _clip(outcome: Outcome, low: float, high: float) -> Outcome:
     if outcome.value is None or low <= outcome.value <= high:
         return outcome
-    return replace(outcome, value=min(max(outcome.value, low), high))
+    return outcome._replace(value=min(max(outcome.value, low), high), clipped=True)
 
 
-def _require_finite(what: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"{what} must be finite, got {value}")
+def _require_weight(weight: float | Schedule) -> None:
+    if not isinstance(weight, Schedule) and not math.isfinite(weight):
+        raise ValueError(f"weight must be finite, got {weight}")
 
 
 def _require_range(low: float, high: float) -> None:

@@ -2,7 +2,8 @@ r"""The contract between rewards and trainers: what goes in, what comes out, how
 
 A reward is any callable ``reward(completions=..., prompts=..., **columns) -> list[float | None]``: one
 finite value per completion, or ``None`` for "not scored". The rewards of this package are frozen
-dataclasses derived from :class:`Reward`; they implement one method, :meth:`Reward.outcomes`.
+dataclasses derived from :class:`Reward`; they implement one method, :meth:`Reward.outcomes`. One that waits
+for others (a server) is an :class:`AsyncReward`, one that is made of others a :class:`Composite`.
 
     >>> from rewardkit import boxed_accuracy
     >>> boxed_accuracy([r"So \boxed{1/2}.", "I do not know."], ground_truth="0.5")
@@ -14,33 +15,42 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text
+from rewardkit.driving import Call, Plan, RewardError, Run, finish
+from rewardkit.outcome import Outcome, Part, Status, judged, walk_parts
 
 if TYPE_CHECKING:
+    from rewardkit.choices import Gated
     from rewardkit.combine import Clipped, Combined, Weighted
+    from rewardkit.functions import Guarded
+    from rewardkit.report import Report
+    from rewardkit.schedule import Schedule
+    from rewardkit.shaping import Mapped, Threshold
 
-Message: TypeAlias = Mapping[str, Any]
-Completion: TypeAlias = "str | Message | Sequence[Message]"
-
-Status = Literal[
-    "correct",  # full credit
-    "wrong",  # an answer was found, or a format judged, and it is not right
-    "scored",  # a graded value that is neither right nor wrong
-    "no_answer",  # nothing to judge in the completion
-    "unparseable_answer",  # something was found that cannot be read
-    "unparseable_ground_truth",  # the reference cannot be read
-    "undecided",  # no rung of the comparison could tell, or a limit was met
-    "timeout",  # the budget of the comparison ended first
-    "error",  # the check itself failed; `detail` has the message
-    "gated",  # hidden behind a gate that did not open
-    "not_scored",  # the reward does not apply to this row
+__all__ = [
+    "GROUND_TRUTH_KEYS",
+    "AsyncReward",
+    "Batch",
+    "Call",
+    "ColumnError",
+    "Composite",
+    "Outcome",
+    "Part",
+    "Plan",
+    "Reward",
+    "RewardError",
+    "RewardFunction",
+    "Status",
+    "as_code",
+    "completion_text",
+    "judged",
+    "walk_parts",
 ]
-
-GROUND_TRUTH_KEYS = ("ground_truth", "answer", "solution", "target", "label")
-"""Columns that may hold the reference answer, in the order in which they are looked for."""
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _Self = TypeVar("_Self", bound="Reward")
@@ -50,182 +60,6 @@ class RewardFunction(Protocol):
     """Anything a trainer may call as a reward."""
 
     def __call__(self, *, completions: Any, prompts: Any, **columns: Any) -> Sequence[float | None]: ...
-
-
-class ColumnError(ValueError):
-    """A column of the data set is missing, has the wrong length or holds what cannot be used."""
-
-
-class RewardError(ValueError):
-    """A reward returned what the contract does not allow (a wrong length, NaN, an infinity, a string)."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one completion earned, and why.
-
-    Attributes:
-        value: finite float, or ``None`` for "not scored".
-        status: one of :data:`Status`; there is no 0.0 without a reason.
-        detail: one short sentence or the extracted text; may be empty.
-        parts: the components behind the value, in order, where the reward is a combination.
-    """
-
-    value: float | None
-    status: Status
-    detail: str = ""
-    parts: tuple[Part, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component of a combined outcome; it contributed ``weight * outcome.value``."""
-
-    name: str
-    weight: float
-    outcome: Outcome
-
-    @property
-    def contribution(self) -> float | None:
-        """Weight times value, or ``None`` where the component did not score the completion."""
-        return None if self.outcome.value is None else self.weight * self.outcome.value
-
-
-def judged(right: bool, detail: str = "") -> Outcome:
-    """The outcome of a yes-or-no check: 1.0 or 0.0."""
-    return Outcome(1.0, "correct", detail) if right else Outcome(0.0, "wrong", detail)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One call of the contract: the completions as they came, and every other column under its name."""
-
-    completions: Sequence[Completion]
-    columns: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, completions: Any, columns: Mapping[str, Any]) -> Batch:
-        """Check the completions and gather the call.
-
-        Raises:
-            TypeError: `completions` is one string, one message or no sequence at all.
-        """
-        if isinstance(completions, (str, bytes, Mapping)) or not hasattr(completions, "__len__"):
-            raise TypeError(
-                f"completions must be a list with one entry per completion, got {_short(completions)}; "
-                "wrap a single completion in a list"
-            )
-        return cls(list(completions), columns)
-
-    def __len__(self) -> int:
-        return len(self.completions)
-
-    @cached_property
-    def texts(self) -> tuple[str, ...]:
-        """The text of each completion (see :func:`completion_text`)."""
-        return tuple(completion_text(c, row=i) for i, c in enumerate(self.completions))
-
-    def column(self, name: str) -> list[Any]:
-        """The column `name` as a list with one value per completion.
-
-        Raises:
-            ColumnError: there is no such column, or its length is not the number of completions.
-        """
-        if self.columns.get(name) is None:
-            raise ColumnError(f"column {name!r} is missing; the call has {self._present()}")
-        values = self.columns[name]
-        if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
-            raise ColumnError(f"column {name!r} must be a list, got {_short(values)}")
-        if len(values) != len(self):
-            raise ColumnError(f"column {name!r} has {len(values)} rows for {len(self)} completions")
-        return list(values)
-
-    def ground_truths(self, key: str | None = None) -> tuple[str, list[Any]]:
-        """Name and values of the reference column: `key`, else the first of :data:`GROUND_TRUTH_KEYS`.
-
-        A single reference (one string or number, or a list of one) holds for every completion. A value
-        that is itself a list means "any of these".
-
-        Raises:
-            ColumnError: no such column, a wrong length, or a reference that is empty or not finite.
-        """
-        candidates = GROUND_TRUTH_KEYS if key is None else (key,)
-        name = next((c for c in candidates if self.columns.get(c) is not None), None)
-        if name is None:
-            wanted = repr(key) if key is not None else "one of " + ", ".join(GROUND_TRUTH_KEYS)
-            raise ColumnError(
-                f"no ground truth: expected the column {wanted}, the call has {self._present()}; "
-                "name the column with answer_key="
-            )
-        raw = self.columns[name]
-        if isinstance(raw, (str, int, float)) or not hasattr(raw, "__len__"):
-            raw = [raw] * len(self)
-        elif len(raw) == 1 != len(self):
-            raw = list(raw) * len(self)
-        values = Batch(self.completions, {name: raw}).column(name)
-        values = [v.tolist() if getattr(v, "ndim", 0) else v for v in values]  # array cells, as Parquet has them
-        for row, value in enumerate(values):
-            _check_ground_truth(value, name, row)
-        return name, values
-
-    def _present(self) -> str:
-        return ", ".join(sorted(k for k, v in self.columns.items() if v is not None)) or "no columns"
-
-
-def _check_ground_truth(value: Any, name: str, row: int) -> None:
-    where = f"ground truth in column {name!r}, row {row}"
-    if isinstance(value, (list, tuple)):
-        if not value:
-            raise ColumnError(f"{where} is an empty list; give at least one accepted answer, or None")
-        for option in value:
-            if option is None or isinstance(option, (list, tuple)):
-                raise ColumnError(f"{where} lists {option!r}; every accepted answer must be text or a number")
-            _check_ground_truth(option, name, row)
-    elif isinstance(value, str):
-        if not value.strip():
-            raise ColumnError(f"{where} is blank; fill it, drop the row, or set it to None for 'not scored'")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ColumnError(f"{where} is {value}; a reference must be finite")
-    elif isinstance(value, (bytes, Mapping)):
-        raise ColumnError(f"{where} is {_short(value)}; expected text, a number or a list of them")
-
-
-def completion_text(completion: Completion, *, row: int | None = None) -> str:
-    """The text that a reward judges.
-
-    A string is its own text. Of a message list it is the content of the assistant messages, joined by
-    line breaks; content may be a list of typed parts, of which the text parts count.
-
-    Args:
-        completion: a string, a message, or a list of messages.
-        row: its index in the batch, for the error message.
-
-    Raises:
-        TypeError: neither a string nor messages.
-
-    Example:
-        >>> completion_text([{"role": "assistant", "content": [{"type": "text", "text": "42"}]}])
-        '42'
-    """
-    if isinstance(completion, str):
-        return completion
-    messages = [completion] if isinstance(completion, Mapping) else completion
-    if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) for m in messages):
-        at = "" if row is None else f" in row {row}"
-        raise TypeError(f"a completion must be text or a list of messages, got {_short(completion)}{at}")
-    return "\n".join(_content_text(m, row) for m in messages if m.get("role", "assistant") == "assistant")
-
-
-def _content_text(message: Message, row: int | None) -> str:
-    content = message.get("content")
-    if content is None:  # a message that only calls a tool
-        return ""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, (list, tuple)):
-        at = "" if row is None else f" in row {row}"
-        raise TypeError(f"the content of a message must be text or a list of parts, got {_short(content)}{at}")
-    return "".join(p if isinstance(p, str) else str(p.get("text") or "") for p in content)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -245,6 +79,14 @@ class Reward(ABC):
     def outcomes(self, batch: Batch) -> Sequence[Outcome]:
         """One outcome per completion of the batch, in order."""
 
+    async def outcomes_async(self, batch: Batch) -> Sequence[Outcome]:
+        """The same for a caller that can wait; what a reward that waits itself implements."""
+        return self.outcomes(batch)
+
+    def plan(self, batch: Batch) -> Plan:
+        """What a reward made of others computes; see :class:`Composite`."""
+        raise TypeError(f"{type(self).__name__} is not made of other rewards")
+
     def __call__(self, completions: Any, prompts: Any = None, **columns: Any) -> list[float | None]:
         """Score completions by the contract.
 
@@ -260,23 +102,49 @@ class Reward(ABC):
             ColumnError, RewardError, TypeError: a column, a component's values or the call is unusable.
         """
         batch = Batch.of(completions, {"prompts": prompts, **columns})
-        outcomes = self.score(batch)
-        _log_parts(batch, outcomes)
-        return [None if outcome.value is None else float(outcome.value) for outcome in outcomes]
+        return _logged(self, batch, self.score(batch))
+
+    @property
+    def aio(self) -> Callable[..., Coroutine[Any, Any, list[float | None]]]:
+        """The reward as a coroutine function, for trainers that look for one; it keeps the name and pickles."""
+        function = partial(_call_async, self)
+        function.__name__ = self.__name__  # type: ignore[attr-defined]
+        return function
 
     def score(self, batch: Batch) -> list[Outcome]:
-        """:meth:`outcomes`, checked against the contract."""
-        outcomes = list(self.outcomes(batch))
-        if len(outcomes) != len(batch):
-            raise RewardError(f"{self.__name__} gave {len(outcomes)} values for {len(batch)} completions")
-        for row, outcome in enumerate(outcomes):
-            if outcome.value is not None and not math.isfinite(outcome.value):
-                raise RewardError(f"{self.__name__} gave {outcome.value} in row {row}; it must be finite")
-        return outcomes
+        """:meth:`outcomes` of the whole tree, checked against the contract."""
+        run = Run()
+        return finish(run.score_async(self, batch)) if self.asynchronous else run.score(self, batch)
 
-    def explain(self, completions: Any, prompts: Any = None, **columns: Any) -> list[Outcome]:
-        """Like a call, but with status, detail and parts of every value."""
-        return self.score(Batch.of(completions, {"prompts": prompts, **columns}))
+    def explain(self, completions: Any, prompts: Any = None, **columns: Any) -> Report:
+        """Like a call, but with every component's value, weight, contribution, status and time."""
+        from rewardkit.report import Report
+
+        batch, run = Batch.of(completions, {"prompts": prompts, **columns}), Run()
+        outcomes = finish(run.score_async(self, batch)) if self.asynchronous else run.score(self, batch)
+        return Report(tuple(outcomes), run.spent, self.__name__)
+
+    @cached_property
+    def children(self) -> tuple[Reward, ...]:
+        """The rewards that this one is made of, in order."""
+        return tuple(member for f in fields(self) for member in _rewards_in(getattr(self, f.name)))
+
+    @cached_property
+    def asynchronous(self) -> bool:
+        """Whether it or one of its members is a coroutine."""
+        return any(child.asynchronous for child in self.children)
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether it is made of other rewards and has a :meth:`plan`."""
+        return False
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the behaviour; see :func:`rewardkit.spec.fingerprint`."""
+        from rewardkit.spec import fingerprint
+
+        return fingerprint(self)
 
     @property
     def __name__(self) -> str:
@@ -289,14 +157,18 @@ class Reward(ABC):
         """The same reward under another name."""
         return replace(self, name=name)
 
-    def __mul__(self, weight: float) -> Weighted | Combined:
+    def __mul__(self, weight: float | Schedule) -> Weighted | Combined:
         from rewardkit.combine import Weighted
+        from rewardkit.schedule import Schedule
 
-        if not isinstance(weight, (int, float)):
-            return NotImplemented
-        return Weighted(reward=self, weight=float(weight))
+        if isinstance(weight, Schedule):
+            return Weighted(reward=self, weight=weight)
+        return Weighted(reward=self, weight=float(weight)) if isinstance(weight, (int, float)) else NotImplemented
 
     __rmul__ = __mul__
+
+    def __neg__(self) -> Weighted | Combined:
+        return self * -1.0
 
     def __add__(self, other: RewardFunction) -> Combined:
         from rewardkit.combine import add
@@ -310,14 +182,127 @@ class Reward(ABC):
             return self
         return add(other, self) if callable(other) else NotImplemented
 
+    def __sub__(self, other: RewardFunction) -> Combined:
+        from rewardkit.combine import add, as_reward
+
+        return add(self, -as_reward(other)) if callable(other) else NotImplemented
+
+    def __rsub__(self, other: RewardFunction) -> Combined:
+        from rewardkit.combine import add
+
+        return add(other, -self) if callable(other) else NotImplemented
+
     def clip(self, low: float, high: float) -> Clipped:
         """The same reward with its values held within ``[low, high]``."""
         from rewardkit.combine import Clipped
 
         return Clipped(reward=self, low=float(low), high=float(high))
 
+    def map(self, function: Callable[[float], float], *, name: str | None = None) -> Mapped:
+        """``function`` of every value; ``None`` stays ``None``."""
+        from rewardkit.shaping import Mapped
+
+        return Mapped(reward=self, function=function, name=name)
+
+    def threshold(self, at_least: float) -> Threshold:
+        """1.0 where the value is at least `at_least`, else 0.0."""
+        from rewardkit.shaping import Threshold
+
+        return Threshold(reward=self, at_least=float(at_least))
+
+    def gate(self, by: RewardFunction, at_least: float = 1.0, otherwise: float | None = 0.0) -> Gated:
+        """The same reward where `by` gives at least `at_least`; elsewhere `otherwise`, uncomputed."""
+        from rewardkit.choices import Gated
+        from rewardkit.combine import as_reward
+
+        return Gated(reward=self, by=as_reward(by), at_least=float(at_least), otherwise=otherwise)
+
+    def on_error(self, action: str) -> Reward:
+        """What a failure does: "raise" (as it is) or "none" (not scored, counted, warned of)."""
+        from rewardkit.functions import guard
+
+        return guard(self, action)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(_changed_fields(self))})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Composite(Reward):
+    """A reward made of others: a generator that yields the calls it needs and is sent their outcomes.
+
+    Example:
+        >>> from rewardkit import boxed_accuracy
+        >>> @dataclass(frozen=True, kw_only=True, repr=False)
+        ... class Halved(Composite):
+        ...     reward: Reward = boxed_accuracy
+        ...     def plan(self, batch):
+        ...         (inner,) = yield [Call(self.reward.__name__, self.reward, batch)]
+        ...         return [outcome._replace(value=outcome.value / 2) for outcome in inner]
+        >>> Halved()([r"\\boxed{2}"], answer="2")
+        [0.5]
+    """
+
+    @abstractmethod
+    def plan(self, batch: Batch) -> Plan:
+        """Yield the calls that are needed, receive their outcomes, return one outcome per completion."""
+
+    def outcomes(self, batch: Batch) -> Sequence[Outcome]:
+        """The plan, carried out."""
+        return self.score(batch)
+
+    @property
+    def is_composite(self) -> bool:
+        """True."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AsyncReward(Reward):
+    """A reward that waits for something else, such as a server; it implements :meth:`outcomes_async`.
+
+    It can be called like any other (an event loop is run for it), or awaited as ``reward.aio(...)``.
+    """
+
+    @abstractmethod
+    async def outcomes_async(self, batch: Batch) -> Sequence[Outcome]:
+        """One outcome per completion of the batch, in order."""
+
+    def outcomes(self, batch: Batch) -> Sequence[Outcome]:
+        """:meth:`outcomes_async`, run to its end."""
+        return finish(self._as_coroutine(batch))
+
+    async def _as_coroutine(self, batch: Batch) -> Sequence[Outcome]:
+        return await self.outcomes_async(batch)
+
+    @property
+    def asynchronous(self) -> bool:  # type: ignore[override]
+        """True."""
+        return True
+
+
+async def _call_async(
+    reward: Reward, completions: Any, prompts: Any = None, **columns: Any
+) -> list[float | None]:
+    batch = Batch.of(completions, {"prompts": prompts, **columns})
+    return _logged(reward, batch, await Run().score_async(reward, batch))
+
+
+def _logged(reward: Reward, batch: Batch, outcomes: Sequence[Outcome]) -> list[float | None]:
+    """The values, after the trainer has been told of the components, where it offers to log."""
+    if batch.columns.get("log_metric") is not None or batch.columns.get("log_extra") is not None:
+        from rewardkit.trainer_log import log_components
+
+        log_components(reward.__name__, batch, outcomes)
+    return [None if outcome.value is None else float(outcome.value) for outcome in outcomes]
+
+
+def _rewards_in(value: object) -> Iterator[Reward]:
+    if isinstance(value, Reward):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _rewards_in(item)
 
 
 def _changed_fields(reward: Reward) -> Iterator[str]:
@@ -337,32 +322,3 @@ def as_code(value: object) -> str:
         return repr(value)
     module = getattr(value, "__module__", None)
     return name if module in (None, "builtins", "__main__") else f"{module}.{name}"
-
-
-def walk_parts(outcome: Outcome, prefix: str = "") -> Iterator[tuple[str, Outcome]]:
-    """Every component below an outcome as (path, outcome); a path is the names joined by ``/``."""
-    for part in outcome.parts:
-        path = f"{prefix}{part.name}"
-        yield path, part.outcome
-        yield from walk_parts(part.outcome, f"{path}/")
-
-
-def _log_parts(batch: Batch, outcomes: Sequence[Outcome]) -> None:
-    """Hand each component's values to the trainer, where the trainer offers ``log_metric``/``log_extra``."""
-    columns: dict[str, list[float | None]] = {}
-    for row, outcome in enumerate(outcomes):
-        for path, part in walk_parts(outcome):
-            columns.setdefault(path, [None] * len(outcomes))[row] = part.value
-    log_metric: Callable[[str, float], None] | None = batch.columns.get("log_metric")
-    log_extra: Callable[[str, list[Any]], None] | None = batch.columns.get("log_extra")
-    for path, values in columns.items():
-        scored = [v for v in values if v is not None]
-        if log_metric is not None and scored:
-            log_metric(f"rewards/{path}/mean", sum(scored) / len(scored))
-        if log_extra is not None:
-            log_extra(path, values)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -18,8 +18,19 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from rewardkit.accuracy import boxed_accuracy
-from rewardkit.combine import as_reward
-from rewardkit.contract import Batch, ColumnError, Outcome, Reward, RewardError, RewardFunction
+from rewardkit.contract import (
+    Batch,
+    Call,
+    ColumnError,
+    Composite,
+    Outcome,
+    Part,
+    Plan,
+    Reward,
+    RewardError,
+    RewardFunction,
+)
+from rewardkit.functions import as_reward
 from rewardkit.sections import section as section_of
 
 UnitName = Literal["words", "characters", "tokens"]
@@ -77,7 +88,7 @@ class LengthBand(Reward):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CosineLength(Reward):
+class CosineLength(Composite):
     r"""Correctness scaled by length: short right answers earn most, long wrong ones lose least.
 
     value = b + (a - b) / 2 * (1 + cos(pi * min(length / max_length, 1)))
@@ -134,15 +145,17 @@ class CosineLength(Reward):
         if self.unit is not None:
             _check_unit(self.unit)
 
-    def outcomes(self, batch: Batch) -> list[Outcome]:
+    def plan(self, batch: Batch) -> Plan:
         """Each verdict of `correctness`, moved along the schedule."""
         unit = self.unit or ("characters" if batch.columns.get("completion_ids") is None else "tokens")
-        verdicts = as_reward(self.correctness).score(batch)
+        correctness = as_reward(self.correctness)
+        (verdicts,) = yield [Call(correctness.__name__, correctness, batch)]
         return [self._scaled(v, n, unit) for v, n in zip(verdicts, _lengths(batch, unit), strict=True)]
 
     def _scaled(self, verdict: Outcome, length: float, unit: Unit) -> Outcome:
+        parts = (Part(as_reward(self.correctness).__name__, None, verdict),)
         if verdict.value is None:
-            return Outcome(None, "not_scored", _joined(verdict.status, verdict.detail))
+            return verdict._replace(status="not_scored", detail=_joined(verdict.status, verdict.detail), parts=parts)
         right = verdict.value > 0.5
         at_start, at_end = (
             (self.max_value_correct, self.min_value_correct) if right else (self.min_value_wrong, self.max_value_wrong)
@@ -150,7 +163,8 @@ class CosineLength(Reward):
         progress = min(length / self.max_length, 1.0)  # clamped: the cosine would come back
         value = at_end + (at_start - at_end) / 2 * (1 + math.cos(math.pi * progress))
         status = verdict.status if verdict.status != "scored" else ("correct" if right else "wrong")
-        return Outcome(value, status, _joined(verdict.detail, _measured(length, unit)))
+        detail = _joined(verdict.detail, _measured(length, unit))
+        return verdict._replace(value=value, status=status, detail=detail, parts=parts, clipped=False)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

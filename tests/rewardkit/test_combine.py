@@ -141,8 +141,13 @@ class TestBreakdown:
         inner = combine(fixed("b", 5.0, None), fixed("c", None, None), name="inner")
         stack = combine(2 * fixed("a", 1.0, 2.0), inner)
         assert stack(["x", "y"], log_metric=metrics.__setitem__, log_extra=extra.__setitem__) == [2 * 1 + 5.0, 2 * 2.0]
-        assert metrics == {"rewards/a/mean": (1 + 2) / 2, "rewards/inner/mean": 5.0, "rewards/inner/b/mean": 5.0}
-        assert extra == {"a": [1.0, 2.0], "inner": [5.0, None], "inner/b": [5.0, None], "inner/c": [None, None]}
+        means = {name: value for name, value in metrics.items() if name.endswith("/mean")}
+        assert means == {"rewards/a/mean": (1 + 2) / 2, "rewards/inner/mean": 5.0, "rewards/inner/b/mean": 5.0}
+        assert metrics.keys() - means.keys() == {"rewards/a/contribution", "rewards/inner/b/contribution"}
+        assert metrics["rewards/a/contribution"] == 2 * metrics["rewards/a/mean"]
+        values = {column: rows for column, rows in extra.items() if not column.endswith("/status")}
+        assert values == {"a": [1.0, 2.0], "inner": [5.0, None], "inner/b": [5.0, None], "inner/c": [None, None]}
+        assert extra["inner/status"] == ["scored", "not_scored"]
 
 
 class TestStructure:
@@ -254,15 +259,6 @@ class TestRefusals:
     ) -> None:
         with pytest.raises(error, match=message):
             build()
-
-    def test_of_an_asynchronous_function(self) -> None:
-        async def later(completions: Sequence[Any], **kwargs: Any) -> list[float]:
-            return [1.0] * len(completions)
-
-        with pytest.raises(TypeError, match="later is asynchronous"):
-            combine(later)
-        with pytest.raises(TypeError, match="is asynchronous"):
-            combine(partial(later))
 
     @pytest.mark.parametrize(
         ("returned", "message"),
@@ -386,7 +382,7 @@ def test_any_tree_of_rewards_equals_its_plain_evaluation(tree: tuple[Reward, Ref
 def test_nested_parts_keep_their_statuses() -> None:
     stack = combine(combine(boxed_accuracy, name="inner"), exact_match)
     (outcome,) = stack.explain(["no box"], label="x")
-    statuses = {path: part.status for path, part in walk_parts(outcome)}
+    statuses = {path: part.outcome.status for path, part in walk_parts(outcome.outcome)}
     assert statuses == {"inner": "scored", "inner/boxed_accuracy": "no_answer", "exact_match": "wrong"}
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome.outcome, Outcome)
     assert isinstance(stack, Combined)

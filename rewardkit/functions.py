@@ -1,0 +1,337 @@
+r"""Plain functions as rewards: of the contract, or of one completion.
+
+    >>> from rewardkit import boxed_accuracy, reward
+    >>> @reward
+    ... def brief(completion, max_words=5):
+    ...     return len(completion.split()) <= max_words
+    >>> brief(["one two", "one two three four five six"])
+    [1.0, 0.0]
+    >>> (boxed_accuracy + 0.5 * brief)([r"\boxed{2}"], answer="2")
+    [1.5]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, Literal, overload
+
+from rewardkit.contract import (
+    Batch,
+    Call,
+    Composite,
+    Outcome,
+    Plan,
+    Reward,
+    RewardError,
+    RewardFunction,
+    as_code,
+)
+from rewardkit.driving import finish
+
+_HELPERS = ("prompts", "log_metric", "log_extra")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Function(Reward):
+    """A plain function of the contract as a :class:`Reward`, so that it adds, scales and explains.
+
+    Attributes:
+        function: called by keyword with ``completions``, ``prompts`` and every column; a coroutine function
+            is awaited. It prints by its dotted name; the reward pickles where the function does.
+    """
+
+    function: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"a reward must be callable, got {self.function!r}")
+
+    def _default_name(self) -> str:
+        return _function_name(self.function)
+
+    @cached_property
+    def asynchronous(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return _is_coroutine_function(self.function)
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """Call the function and read its values."""
+        if self.asynchronous:
+            return finish(self.outcomes_async(batch))
+        return self._read(self._call(batch), batch)
+
+    async def outcomes_async(self, batch: Batch) -> list[Outcome]:
+        """Await the function and read its values."""
+        return self._read(await self._call(batch), batch)
+
+    def _call(self, batch: Batch) -> Any:
+        columns = {k: v for k, v in batch.columns.items() if k != "prompts"}
+        return self.function(completions=batch.completions, prompts=batch.columns.get("prompts"), **columns)
+
+    def _read(self, values: Any, batch: Batch) -> list[Outcome]:
+        if inspect.iscoroutine(values):
+            values.close()
+            raise RewardError(f"{self.__name__} returned a coroutine; define it with async def, so that it is awaited")
+        if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__len__"):
+            raise RewardError(
+                f"{self.__name__} returned {values!r}; a reward returns a list with one value per completion"
+            )
+        return [_outcome(value, self.__name__, batch.row(row)) for row, value in enumerate(values)]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PerCompletion(Reward):
+    """A function of one completion as a reward of the contract; made by :func:`reward`.
+
+    Attributes:
+        function: takes ``completion`` (its text), and by their names whatever else it asks for: ``prompt``,
+            ``message`` (the completion as it came), ``trainer_state``, or a column, of which it gets its
+            row's value. It returns a number, a bool, ``None`` or an :class:`Outcome`.
+        concurrency: how many calls of a coroutine function may wait at once.
+    """
+
+    function: Callable[..., Any]
+    concurrency: int = 32
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"@reward decorates a function, got {self.function!r}")
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
+        self._parameters  # noqa: B018 - a signature that cannot be served is refused here
+
+    def _default_name(self) -> str:
+        return _function_name(self.function)
+
+    @cached_property
+    def asynchronous(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return _is_coroutine_function(self.function)
+
+    @cached_property
+    def _parameters(self) -> tuple[Mapping[str, bool], bool]:
+        """The names it asks for, whether each is required; and whether it takes all columns."""
+        wanted: dict[str, bool] = {}
+        everything = False
+        for parameter in inspect.signature(self.function).parameters.values():
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+                raise TypeError(f"{self.__name__}: {parameter} cannot be given by name; use plain parameters")
+            if parameter.kind is parameter.VAR_KEYWORD:
+                everything = True
+            else:
+                wanted[parameter.name] = parameter.default is parameter.empty
+        return wanted, everything
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        """Call the function once per completion, in order."""
+        if self.asynchronous:
+            return finish(self.outcomes_async(batch))
+        rows = self._arguments(batch)
+        return [self._read(self.function(**row), batch.row(i)) for i, row in enumerate(rows)]
+
+    async def outcomes_async(self, batch: Batch) -> list[Outcome]:
+        """Await the function once per completion, at most `concurrency` at a time; order is kept."""
+        free = asyncio.Semaphore(self.concurrency)
+
+        async def one(arguments: dict[str, Any]) -> Any:
+            async with free:
+                return await self.function(**arguments)
+
+        tasks = [asyncio.ensure_future(one(row)) for row in self._arguments(batch)]
+        try:
+            values = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return [self._read(value, batch.row(i)) for i, value in enumerate(values)]
+
+    def _arguments(self, batch: Batch) -> list[dict[str, Any]]:
+        wanted, everything = self._parameters
+        names = [n for n in batch.columns if n in wanted or (everything and n not in _HELPERS)]
+        fixed, varying = {}, {}
+        for name in names:
+            value = batch.columns[name]
+            if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__len__"):
+                fixed[name] = value  # one value for all, such as trainer_state
+            else:
+                varying[name] = value if len(value) == 1 else batch.column(name)
+        if "prompt" in wanted and batch.columns.get("prompts") is not None:
+            varying["prompt"] = batch.column("prompts")
+        rows = [fixed | {n: v[0 if len(v) == 1 else i] for n, v in varying.items()} for i in range(len(batch))]
+        for row, text, message in zip(rows, batch.texts, batch.completions, strict=True):
+            row["completion"] = text
+            row |= {"message": message} if "message" in wanted else {}
+        if rows:
+            self._require(set(rows[0]), wanted, batch)
+        return rows
+
+    def _require(self, given: set[str], wanted: Mapping[str, bool], batch: Batch) -> None:
+        for name, required in wanted.items():
+            if required and name not in given:
+                batch.column(name)  # says what is missing and what there is
+
+    def _read(self, value: Any, row: int) -> Outcome:
+        return value if isinstance(value, Outcome) else _outcome(value, self.__name__, row)
+
+    def __reduce__(self) -> Any:
+        """By the name of the decorated function, which in its module stands for this reward."""
+        changes = {"name": self.name, "concurrency": self.concurrency}
+        return _restore, (self.function.__module__, self.function.__qualname__, changes)
+
+    def __repr__(self) -> str:
+        code = as_code(self.function)
+        return f"{code}.named({self.name!r})" if self.name else code
+
+
+def _restore(module: str, qualname: str, changes: Mapping[str, Any]) -> PerCompletion:
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    found = found.reward if isinstance(found, Guarded) else found
+    if isinstance(found, PerCompletion):
+        return replace(found, **changes)
+    return PerCompletion(function=found, **changes)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Guarded(Composite):
+    """A reward whose failures are "not scored" instead of the end of the run; made by :meth:`Reward.on_error`.
+
+    When the reward raises, every completion of that call gets ``None`` with the status "error" and the
+    message. They are counted in the log as ``rewards/{name}/error``, and the first failure of each kind
+    (reward and exception) warns. Nothing else is caught: an interrupt ends the run.
+    """
+
+    reward: Reward
+
+    def _default_name(self) -> str:
+        return self.reward.__name__
+
+    def plan(self, batch: Batch) -> Plan:
+        """The inner outcomes, or "error" for all of them."""
+        try:
+            (inner,) = yield [Call("", self.reward, batch)]
+        except Exception as error:  # noqa: BLE001 - what on_error="none" asks for; it is counted and warned of
+            kind = type(error).__name__
+            _warn_once(self.__name__, kind, str(error))
+            return [Outcome(None, "error", f"{kind}: {error}")] * len(batch)
+        return inner
+
+    def __repr__(self) -> str:
+        code = f"{self.reward!r}" if "(" in repr(self.reward) else f"Function(function={self.reward!r})"
+        return f'({code}).on_error("none")' + (f".named({self.name!r})" if self.name else "")
+
+
+_WARNED: set[tuple[str, str]] = set()
+_WARNING = threading.Lock()
+
+
+def _warn_once(name: str, kind: str, message: str) -> None:
+    """Warn of the first failure of a kind in this process, as the log counts all of them."""
+    with _WARNING:
+        if (name, kind) in _WARNED:
+            return
+        _WARNED.add((name, kind))
+    warnings.warn(
+        f"{name} raised {kind}: {message}; its completions are not scored (on_error='none'), and further "
+        f"failures of this kind are only counted, as rewards/{name}/error",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def guard(inner: Reward, action: str) -> Reward:
+    """`inner` with its failures handled as `action` says: "raise" or "none"."""
+    if action == "raise":
+        return inner.reward if isinstance(inner, Guarded) else inner
+    if action == "none":
+        return inner if isinstance(inner, Guarded) else Guarded(reward=inner)
+    raise ValueError(f'on_error={action!r} is unknown; use "raise" or "none"')
+
+
+@overload
+def reward(function: Callable[..., Any], /) -> PerCompletion: ...
+@overload
+def reward(
+    function: None = None,
+    /,
+    *,
+    name: str | None = None,
+    on_error: Literal["raise"] = "raise",
+    concurrency: int = 32,
+) -> Callable[[Callable[..., Any]], PerCompletion]: ...
+def reward(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    on_error: Literal["raise", "none"] = "raise",
+    concurrency: int = 32,
+) -> Any:
+    """Turn a function of one completion into a reward of the contract.
+
+    Args:
+        function: takes ``completion`` and, by name, what else it needs; see :class:`PerCompletion`. It may
+            be a coroutine function.
+        name: what trainers log it by; the function's name unless given.
+        on_error: "none" makes a failure "not scored"; see :meth:`Reward.on_error`.
+        concurrency: how many calls of a coroutine function may wait at once.
+
+    Returns:
+        The reward, or a decorator where only settings are given.
+
+    Raises:
+        TypeError: parameters that cannot be given by name.
+
+    Example:
+        >>> from rewardkit import reward
+        >>> @reward(name="cites")
+        ... def cites_its_source(completion, source):
+        ...     return 1.0 if source in completion else 0.0
+        >>> cites_its_source(["as Euler shows", "as is known"], source=["Euler", "Gauss"])
+        [1.0, 0.0]
+    """
+    if function is None:
+        return partial(_decorated, name=name, on_error=on_error, concurrency=concurrency)
+    return _decorated(function, name=name, on_error=on_error, concurrency=concurrency)
+
+
+def _decorated(function: Callable[..., Any], *, name: str | None, on_error: str, concurrency: int) -> Reward:
+    return guard(PerCompletion(function=function, name=name, concurrency=concurrency), on_error)
+
+
+def as_reward(function: RewardFunction) -> Reward:
+    """A plain function wrapped as :class:`Function`; a :class:`Reward` as it is."""
+    return function if isinstance(function, Reward) else Function(function=function)
+
+
+def _outcome(value: Any, name: str, row: int) -> Outcome:
+    if value is None:
+        return Outcome(None, "not_scored")
+    try:
+        number = float("text" if isinstance(value, (str, bytes)) else value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RewardError(f"{name} gave {value!r} in row {row}; expected a number or None") from error
+    return Outcome(number, "scored")
+
+
+def _function_name(function: Any) -> str:
+    while isinstance(function, partial):
+        if "__name__" in vars(function):
+            break
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -1,0 +1,248 @@
+r"""The breakdown of a batch: one row per completion, and in it what every component gave and why.
+
+    >>> from rewardkit import boxed_accuracy, combine, strict_format
+    >>> stack = combine(boxed_accuracy, strict_format, weights=[2.0, 0.5])
+    >>> report = stack.explain([r"\boxed{1/2}", "I do not know."], answer="0.5")
+    >>> [row.total for row in report]
+    [2.0, 0.0]
+    >>> print(report.why(0))
+    Completion 0 earned 2. boxed_accuracy gave 1 (correct: number: 1/2 = 0.5), times 2 is 2. strict_format gave 0 (wrong: no <think>), times 0.5 is 0.
+    >>> report.to_dicts()[1]["components"][0]["status"]
+    'no_answer'
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from rewardkit.breakdown import ROUNDING, Component, components
+from rewardkit.driving import Spent
+from rewardkit.outcome import Outcome, Part, Status
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Row(NamedTuple):
+    """One completion of a report.
+
+    Attributes:
+        index: its place in the batch.
+        outcome: what the reward gave, with its parts.
+        components: every component, each above those that it is made of; their contributions add up to the
+            total exactly.
+    """
+
+    index: int
+    outcome: Outcome
+    components: tuple[Component, ...]
+
+    @property
+    def total(self) -> float | None:
+        """What the completion earned; ``None`` for "not scored"."""
+        return self.outcome.value
+
+    value = total
+
+    @property
+    def status(self) -> Status:
+        """Why."""
+        return self.outcome.status
+
+    @property
+    def detail(self) -> str:
+        """One short sentence; may be empty."""
+        return self.outcome.detail
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the outcome, as a tree."""
+        return self.outcome.parts
+
+    def __getitem__(self, key: Any) -> Any:
+        """A component by its path (or by its name, where that is unique); by number as any tuple."""
+        if not isinstance(key, str):
+            return tuple.__getitem__(self, key)
+        found = [c for c in self.components if c.path == key] or [c for c in self.components if c.name == key]
+        if len(found) != 1:
+            paths = ", ".join(c.path for c in self.components)
+            raise KeyError(f"{key!r} names {len(found)} components of this row; there are {paths}")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A component over all completions of a report.
+
+    Attributes:
+        path: its path.
+        weight: the weight of the first completion that has one.
+        mean: mean value of the completions that it scored; ``None`` where there are none.
+        contribution: mean contribution over all completions of the report.
+        scored: completions with a value.
+        clipped: completions of which a clip changed the value.
+        statuses: completions by status.
+        milliseconds: wall time per completion, members included.
+    """
+
+    path: str
+    weight: float | None
+    mean: float | None
+    contribution: float
+    scored: int
+    clipped: int
+    statuses: Mapping[str, int]
+    milliseconds: float
+
+
+@dataclass(frozen=True, repr=False)
+class Report(Sequence[Row]):
+    """What :meth:`rewardkit.Reward.explain` returns: rows by completion.
+
+    Prints as a table, in a notebook as HTML. The rows are worked out when they are first asked for.
+
+    Attributes:
+        outcomes: what the reward gave, one per completion.
+        spent: wall time by component.
+        name: the name of the reward.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    spent: Mapping[str, Spent] = field(default_factory=dict)
+    name: str = "reward"
+
+    @cached_property
+    def milliseconds(self) -> dict[str, float]:
+        """Wall time per completion by path of the component; the whole stack under the empty path."""
+        return {path: 1e3 * spent.seconds / max(spent.rows, 1) for path, spent in self.spent.items()}
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows."""
+        times, name = self.milliseconds, self.name
+        return tuple(Row(i, o, components(o, name, times)) for i, o in enumerate(self.outcomes))
+
+    @property
+    def totals(self) -> list[float | None]:
+        """The total of each completion, as a call of the reward returns them."""
+        return [outcome.value for outcome in self.outcomes]
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Row, ...]: ...
+    def __getitem__(self, index: int | slice) -> Row | tuple[Row, ...]:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    @cached_property
+    def summaries(self) -> tuple[Summary, ...]:
+        """Every component over all completions, in the order of the stack."""
+        by_path: dict[str, list[Component]] = {}
+        for row in self.rows:
+            for component in row.components:
+                by_path.setdefault(component.path, []).append(component)
+        return tuple(_summary(path, rows, len(self)) for path, rows in by_path.items())
+
+    def why(self, index: int) -> str:
+        """One paragraph on what a completion earned and through which components.
+
+        Raises:
+            IndexError: there is no such completion.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"completion {index} of a report of {len(self)}")
+        row = self.rows[index]
+        earned = "is not scored" if row.total is None else f"earned {_number(row.total)}"
+        return f"Completion {row.index} {earned}. " + " ".join(map(_sentence, row.components))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict per completion: ``row``, ``total``, ``status`` and ``components``, a list of dicts."""
+        return [
+            {
+                "row": row.index,
+                "total": row.total,
+                "status": row.status,
+                "components": [component._asdict() for component in row.components],
+            }
+            for row in self.rows
+        ]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A table with one row per completion: ``total``, ``status``, and ``{path}/{field}`` of every component.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        import pandas as pd
+
+        columns: dict[str, list[Any]] = {"total": self.totals, "status": [o.status for o in self.outcomes]}
+        for row in self.rows:
+            for component in row.components:
+                for name, value in component._asdict().items():
+                    if name != "path":
+                        columns.setdefault(f"{component.path}/{name}", [None] * len(self))[row.index] = value
+        return pd.DataFrame(columns)
+
+    def __repr__(self) -> str:
+        from rewardkit.report_view import as_text
+
+        return as_text(self)
+
+    def __rich__(self) -> Any:
+        from rewardkit.report_view import as_renderable
+
+        return as_renderable(self)
+
+    def _repr_html_(self) -> str:
+        from rewardkit.report_view import as_html
+
+        return as_html(self)
+
+
+def _summary(path: str, rows: Sequence[Component], count: int) -> Summary:
+    values = [c.value for c in rows if c.value is not None]
+    added = [c.contribution for c in rows if c.contribution is not None]
+    return Summary(
+        path=path,
+        weight=next((c.weight for c in rows if c.weight is not None), None),
+        mean=math.fsum(values) / len(values) if values else None,
+        contribution=math.fsum(added) / count,
+        scored=len(values),
+        clipped=sum(c.clipped for c in rows),
+        statuses=dict(Counter(c.status for c in rows)),
+        milliseconds=rows[0].milliseconds,
+    )
+
+
+def _sentence(component: Component) -> str:
+    """What one component gave and added."""
+    c = component
+    if c.path == ROUNDING:
+        return f"Rounding adds {_number(c.value or 0.0)}."
+    because = f"{c.status}: {c.detail}" if c.detail else c.status
+    if c.value is None:
+        return f"{c.path} is not scored ({because})."
+    held = f", held against {c.gold_column} {c.gold!r}" if c.gold is not None and c.gold not in c.detail else ""
+    said = f"{c.path} gave {_number(c.value)} ({because}{held})"
+    if c.clipped:
+        said += f", clipped by {_number(c.contribution or 0.0)}"
+    elif c.weight is None:
+        said += ", which is not added itself"
+    elif c.weight != 1.0:
+        said += f", times {_number(c.weight)} is {_number(c.weight * c.value)}"
+    return said + "."
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
