@@ -84,8 +84,10 @@ class Collector:
         prompts = [row[PROMPT] for row in mine for _ in range(group)]
         texts = self._tokenizer.batch_decode(rollouts.completion_ids, skip_special_tokens=True)
         completions = [_as_completion(p, t) for p, t in zip(prompts, texts, strict=True)]
-        columns = repeated_columns(mine, data.columns, group)
+        columns: dict[str, Any] = repeated_columns(mine, data.columns, group)
         columns["completion_ids"] = rollouts.completion_ids
+        columns["truncated"] = [not done for done in rollouts.finished.tolist()]
+        columns["num_generations"] = group
         return Collected(rollouts, prompts, texts, self._rewards(prompts, completions, columns, state))
 
     def over(

@@ -10,7 +10,10 @@ import torch
 from grpo_engine.seeds import derived_seed
 
 PROMPT = "prompt"
-RESERVED = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric")
+RESERVED = (
+    *("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"),
+    *("truncated", "num_generations"),
+)
 """What a reward function is called with; a column of the same name would be overwritten."""
 
 

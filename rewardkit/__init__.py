@@ -37,14 +37,16 @@ from rewardkit.contract import (
     Composite,
     Outcome,
     Part,
-    Plan,
     Reward,
     RewardError,
     RewardFunction,
 )
 from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_answer
 from rewardkit.functions import Function, Guarded, PerCompletion, reward
+from rewardkit.group_length import GroupLength, group_length
+from rewardkit.json_schema import JsonSchema, json_schema
 from rewardkit.keywords import Keywords, keywords
+from rewardkit.language_consistency import LanguageConsistency, language_consistency, lingua_detector
 from rewardkit.length import (
     CosineLength,
     LengthBand,
@@ -53,10 +55,15 @@ from rewardkit.length import (
     length_band,
     soft_overlong,
 )
+from rewardkit.ngram_diversity import NgramDiversity, ngram_diversity
+from rewardkit.reasoning_steps import ReasoningSteps, reasoning_steps
+from rewardkit.regex_match import RegexMatch, regex_match
 from rewardkit.repetition import RepetitionPenalty, repetition_penalty
 from rewardkit.shaping import Mapped, Threshold
 from rewardkit.structure import SoftFormat, StrictFormat, soft_format, strict_format
 from rewardkit.tag_counts import TagCount, XmlCount, tag_count, xml_count
+from rewardkit.think_format import ThinkFormat, think_format
+from rewardkit.truncated import Truncated, truncated
 
 __all__ = [
     "Answer",
@@ -75,18 +82,23 @@ __all__ = [
     "ExactMatch",
     "Function",
     "Gated",
+    "GroupLength",
     "Guarded",
+    "JsonSchema",
     "Keywords",
+    "LanguageConsistency",
     "LengthBand",
     "Mapped",
     "MaxOf",
     "MinOf",
+    "NgramDiversity",
     "NumericAccuracy",
     "Outcome",
     "Part",
     "PerCompletion",
-    "Plan",
     "Product",
+    "ReasoningSteps",
+    "RegexMatch",
     "RepetitionPenalty",
     "Reward",
     "RewardError",
@@ -96,7 +108,9 @@ __all__ = [
     "SoftOverlong",
     "StrictFormat",
     "TagCount",
+    "ThinkFormat",
     "Threshold",
+    "Truncated",
     "Verdict",
     "Weighted",
     "XmlCount",
@@ -109,13 +123,20 @@ __all__ = [
     "equivalent",
     "exact_match",
     "extract_answer",
+    "group_length",
+    "json_schema",
     "keywords",
+    "language_consistency",
     "length_band",
+    "lingua_detector",
     "max_of",
     "min_of",
+    "ngram_diversity",
     "numeric_accuracy",
     "presets",
     "product",
+    "reasoning_steps",
+    "regex_match",
     "repetition_penalty",
     "reward",
     "route",
@@ -124,5 +145,7 @@ __all__ = [
     "soft_overlong",
     "strict_format",
     "tag_count",
+    "think_format",
+    "truncated",
     "xml_count",
 ]

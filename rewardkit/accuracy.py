@@ -138,7 +138,7 @@ class AnswerAccuracy(Reward):
 def _judge(batch: Batch, answers: Sequence[Answer], reward: BoxedAccuracy | AnswerAccuracy) -> list[Outcome]:
     """Compare every answer with each of its accepted references; one right is enough."""
     key, truths = batch.ground_truths(reward.answer_key)
-    accepted = [_options(truth, key, row) for row, truth in enumerate(truths)]
+    accepted = [_options(truth, key, batch.row(row)) for row, truth in enumerate(truths)]
     pairs = [
         (row, answer.text, option)
         for row, answer in enumerate(answers)
@@ -150,24 +150,32 @@ def _judge(batch: Batch, answers: Sequence[Answer], reward: BoxedAccuracy | Answ
     for (row, _, _), verdict in zip(pairs, verdicts, strict=True):
         by_row.setdefault(row, []).append(verdict)
     return [
-        _outcome(answer, truth, by_row.get(row, []), reward.on_undecided)
+        _outcome(answer, truth, by_row.get(row, []), reward.on_undecided, key)
         for row, (answer, truth) in enumerate(zip(answers, truths, strict=True))
     ]
 
 
-def _outcome(answer: Answer, truth: Any, verdicts: list[Verdict], on_undecided: float | None) -> Outcome:
+def _outcome(answer: Answer, truth: Any, verdicts: list[Verdict], on_undecided: float | None, key: str) -> Outcome:
     if truth is None:
-        return Outcome(None, "not_scored", "the row has no ground truth")
+        return Outcome(None, "not_scored", "the row has no ground truth", gold_column=key)
+    gold = shown(truth)
     if answer.text is None:
-        return Outcome(0.0, "no_answer", answer.why)
+        return Outcome(0.0, "no_answer", answer.why, gold=gold, gold_column=key)
+    text = answer.text[:200]
     right = next((v for v in verdicts if v.equal), None)
     if right is not None:
-        return Outcome(1.0, "correct", f"{right.rung}: {right.detail}")
+        return Outcome(1.0, "correct", f"{right.rung}: {right.detail}", (), text, gold, key)
     undecided = next((v for v in verdicts if v.equal is None), None)
     if undecided is not None:
-        return Outcome(on_undecided, _STATUS[undecided.rung], f"{answer.text[:200]!r}: {undecided.detail}")
+        return Outcome(on_undecided, _STATUS[undecided.rung], f"{text!r}: {undecided.detail}", (), text, gold, key)
     verdict = verdicts[0]
-    return Outcome(0.0, _STATUS.get(verdict.rung, "wrong"), f"{answer.text[:200]!r}: {verdict.detail}")
+    return Outcome(0.0, _STATUS.get(verdict.rung, "wrong"), f"{text!r}: {verdict.detail}", (), text, gold, key)
+
+
+def shown(truth: Any) -> str:
+    """A reference for a report: its text, alternatives joined by "or", cut to 200 characters."""
+    options = truth if isinstance(truth, (list, tuple)) else [truth]
+    return " or ".join(map(str, options))[:200]
 
 
 def _options(truth: Any, key: str, row: int) -> list[str]:
@@ -229,19 +237,22 @@ class ChoiceAccuracy(Reward):
         """Correct, wrong or no_answer, with the choice that was read."""
         key, truths = batch.ground_truths(self.answer_key)
         rows = enumerate(zip(batch.texts, truths, strict=True))
-        return [self._outcome(text, self._accepted(truth, key, row)) for row, (text, truth) in rows]
+        return [self._outcome(text, self._accepted(truth, key, batch.row(row)), key) for row, (text, truth) in rows]
 
-    def _outcome(self, text: str, accepted: list[str] | None) -> Outcome:
+    def _outcome(self, text: str, accepted: list[str] | None, key: str) -> Outcome:
         if accepted is None:
-            return Outcome(None, "not_scored", "the row has no ground truth")
+            return Outcome(None, "not_scored", "the row has no ground truth", gold_column=key)
+        gold = shown(accepted)
         final = section(final_part(text), self.section)
         answer = last_boxed(final)
         if answer is None and self.tag is not None:
             answer = tag_body(final, self.tag)
         if answer is None:
-            return Outcome(0.0, "no_answer", "neither a box nor a tag with an option in the final part")
+            why = "neither a box nor a tag with an option in the final part"
+            return Outcome(0.0, "no_answer", why, gold=gold, gold_column=key)
         choice = self._read(answer)
-        return judged(choice in accepted, repr(choice if choice is not None else answer[:200]))
+        found = choice if choice is not None else answer[:200]
+        return judged(choice in accepted, repr(found), extracted=found, gold=gold, gold_column=key)
 
     def _accepted(self, truth: Any, key: str, row: int) -> list[str] | None:
         if truth is None:
@@ -309,20 +320,22 @@ class NumericAccuracy(Reward):
         """Correct, wrong or no_answer, with the number that was read."""
         key, truths = batch.ground_truths(self.answer_key)
         rows = enumerate(zip(batch.texts, truths, strict=True))
-        return [self._outcome(text, _true_numbers(truth, key, row)) for row, (text, truth) in rows]
+        return [self._outcome(text, _true_numbers(truth, key, batch.row(row)), key) for row, (text, truth) in rows]
 
-    def _outcome(self, text: str, truths: list[str] | None) -> Outcome:
+    def _outcome(self, text: str, truths: list[str] | None, key: str) -> Outcome:
         if truths is None:
-            return Outcome(None, "not_scored", "the row has no ground truth")
+            return Outcome(None, "not_scored", "the row has no ground truth", gold_column=key)
+        gold = shown(truths)
         final = final_part(text)
         marked = last_boxed(final) or tag_body(final, "answer")
         number = _number_in(marked) if marked else None
         if number is None:
             number = last_number(final)
         if number is None:
-            return Outcome(0.0, "no_answer", "no number in the final part")
+            return Outcome(0.0, "no_answer", "no number in the final part", gold=gold, gold_column=key)
         tolerance = exact_tolerance(self.tolerance)
-        return judged(any(check(number, truth, tolerance).equal for truth in truths), number[:200])
+        right = any(check(number, truth, tolerance).equal for truth in truths)
+        return judged(right, number[:200], extracted=number[:200], gold=gold, gold_column=key)
 
 
 def _number_in(text: str) -> str | None:
@@ -371,18 +384,21 @@ class ExactMatch(Reward):
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Correct, wrong or no_answer."""
-        _, truths = batch.ground_truths(self.answer_key)
-        return [self._outcome(text, truth) for text, truth in zip(batch.texts, truths, strict=True)]
+        key, truths = batch.ground_truths(self.answer_key)
+        return [self._outcome(text, truth, key) for text, truth in zip(batch.texts, truths, strict=True)]
 
-    def _outcome(self, text: str, truth: Any) -> Outcome:
+    def _outcome(self, text: str, truth: Any, key: str) -> Outcome:
         if truth is None:
-            return Outcome(None, "not_scored", "the row has no ground truth")
+            return Outcome(None, "not_scored", "the row has no ground truth", gold_column=key)
+        gold = shown(truth)
         final = final_part(text)
         answer = final if self.tag is None else tag_body(final, self.tag)
         if answer is None:
-            return Outcome(0.0, "no_answer", f"no <{self.tag}> in the final part")
+            return Outcome(0.0, "no_answer", f"no <{self.tag}> in the final part", gold=gold, gold_column=key)
         accepted = truth if isinstance(truth, (list, tuple)) else [truth]
-        return judged(self._form(answer) in {self._form(str(a)) for a in accepted}, repr(answer.strip()[:200]))
+        found = answer.strip()[:200]
+        right = self._form(answer) in {self._form(str(a)) for a in accepted}
+        return judged(right, repr(found), extracted=found, gold=gold, gold_column=key)
 
     def _form(self, text: str) -> str:
         text = text.strip() if self.transform is None else self.transform(text.strip())

@@ -118,7 +118,7 @@ class Batch:
         state = self.columns.get("trainer_state")
         value = state.get("global_step") if isinstance(state, Mapping) else getattr(state, "global_step", None)
         value = self.columns.get("global_step") if value is None else value
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
+        if value is None or isinstance(value, bool) or not hasattr(value, "__index__"):
             raise ColumnError(
                 f"no training step: the call has {self._present()}; a scheduled weight reads "
                 "trainer_state.global_step, or pass global_step= as an integer"
@@ -151,12 +151,12 @@ class Batch:
         return [list(range(start, start + size)) for start in range(0, len(self), size)]
 
     def _num_generations(self) -> int | None:
-        given = self.columns.get("num_generations")
+        given: Any = self.columns.get("num_generations")
         if given is not None and hasattr(given, "__len__"):
             values = set(given)
             if len(values) > 1:
                 raise ColumnError(f"num_generations must be one number, got {sorted(values)}")
-            given = next(iter(values), None)
+            return int(values.pop()) if values else None
         return None if given is None else int(given)
 
     def _runs_of_prompts(self) -> list[list[int]]:

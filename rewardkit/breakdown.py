@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from rewardkit.outcome import Outcome, Part, Status
 
-
 ROUNDING = "rounding"
 
 
@@ -71,7 +70,7 @@ def components(outcome: Outcome, name: str, milliseconds: Mapping[str, float] | 
         return (_component(Part(name, 1.0, outcome), name, 1.0, outcome.value, times.get("", 0.0)),)
     rows = list(_below(outcome, "", 1.0, times))
     own = _remainder(outcome, 1.0)
-    if own != 0.0 and (own is not None or not _adds_up(outcome)) or outcome.clipped:
+    if own or outcome.clipped or not _adds_up(outcome):
         rows.insert(0, _component(Part(name, 1.0, outcome), name, 1.0, own, times.get("", 0.0)))
     return tuple(rows if outcome.value is None else _exact(rows, outcome.value))
 

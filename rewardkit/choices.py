@@ -1,15 +1,15 @@
 r"""Rewards that choose: a gate, the least or greatest of several, their product, one per kind of row.
 
-    >>> from rewardkit import boxed_accuracy, max_of, route, strict_format
-    >>> from rewardkit import numeric_accuracy, exact_match
-    >>> gated = boxed_accuracy.gate(strict_format)
-    >>> gated(["<think>\n1+1\n</think>\n<answer>\n\\boxed{2}\n</answer>", r"\boxed{2}"], answer="2")
-    [1.0, 0.0]
-    >>> max_of(boxed_accuracy, numeric_accuracy)([r"\boxed{2}", "It is 2"], answer="2")
-    [1.0, 1.0]
-    >>> by_task = route("task", {"math": boxed_accuracy, "trivia": exact_match})
-    >>> by_task([r"\boxed{2}", "Paris"], answer=["2", "Paris"], task=["math", "trivia"])
-    [1.0, 1.0]
+>>> from rewardkit import boxed_accuracy, max_of, route, strict_format
+>>> from rewardkit import numeric_accuracy, exact_match
+>>> gated = boxed_accuracy.gate(strict_format)
+>>> gated(["<think>\n1+1\n</think>\n<answer>\n\\boxed{2}\n</answer>", r"\boxed{2}"], answer="2")
+[1.0, 0.0]
+>>> max_of(boxed_accuracy, numeric_accuracy)([r"\boxed{2}", "It is 2"], answer="2")
+[1.0, 1.0]
+>>> by_task = route("task", {"math": boxed_accuracy, "trivia": exact_match})
+>>> by_task([r"\boxed{2}", "Paris"], answer=["2", "Paris"], task=["math", "trivia"])
+[1.0, 1.0]
 """
 
 from __future__ import annotations
@@ -255,8 +255,7 @@ def require_distinct_names(members: Sequence[Reward]) -> None:
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise ValueError(
-            f"two components are named {twice[0]!r}, so their log entries would merge; "
-            f'rename one: reward.named("...")'
+            f'two components are named {twice[0]!r}, so their log entries would merge; rename one: reward.named("...")'
         )
 
 
@@ -267,4 +266,5 @@ def operand_code(reward: Reward) -> str:
 
 
 def name_code(reward: Reward) -> str:
+    """The call that gives a reward its name; empty for one without."""
     return f".named({reward.name!r})" if reward.name else ""

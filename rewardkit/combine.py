@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import Literal, overload
 
 from rewardkit.choices import Gated, require_distinct_names
 from rewardkit.contract import Batch, Call, Composite, Outcome, Part, Plan, Reward, RewardFunction, as_code
-from rewardkit.functions import Function, as_reward
+from rewardkit.functions import Function, as_reward, guard
 from rewardkit.schedule import Schedule, weight_at
 
 
@@ -147,6 +147,7 @@ def combine(
     weights: Sequence[float | Schedule] | None = None,
     clip: tuple[float, float] | None = None,
     gate: None = None,
+    on_error: Literal["raise", "none"] = "raise",
     name: str | None = None,
 ) -> Combined: ...
 @overload
@@ -155,6 +156,7 @@ def combine(
     weights: Sequence[float | Schedule] | None = None,
     clip: tuple[float, float] | None = None,
     gate: RewardFunction,
+    on_error: Literal["raise", "none"] = "raise",
     name: str | None = None,
 ) -> Gated: ...
 def combine(
@@ -162,6 +164,7 @@ def combine(
     weights: Sequence[float | Schedule] | None = None,
     clip: tuple[float, float] | None = None,
     gate: RewardFunction | None = None,
+    on_error: Literal["raise", "none"] = "raise",
     name: str | None = None,
 ) -> Combined | Gated:
     """The weighted sum of rewards, clipped at the end, as one reward.
@@ -174,6 +177,8 @@ def combine(
         clip: ``(low, high)`` for the total.
         gate: a reward that must give 1.0 before anything else is computed; elsewhere the total is 0.0. For
             another threshold or value write ``combine(...).gate(by, at_least=..., otherwise=...)``.
+        on_error: "none" makes a component that raises "not scored", counted in the log and warned of once,
+            instead of the end of the run; see :meth:`rewardkit.Reward.on_error`.
         name: what trainers log the sum by; "combined" unless given.
 
     Returns:
@@ -195,7 +200,7 @@ def combine(
     if weights is not None and len(weights) != len(rewards):
         raise ValueError(f"{len(weights)} weights for {len(rewards)} rewards; give one each")
     given = [1.0] * len(rewards) if weights is None else [w if isinstance(w, Schedule) else float(w) for w in weights]
-    terms = [_times(weight, as_reward(reward)) for weight, reward in zip(given, rewards, strict=True)]
+    terms = [_times(weight, guard(as_reward(reward), on_error)) for weight, reward in zip(given, rewards, strict=True)]
     total = Combined(
         members=tuple(member for member, _ in terms),
         weights=tuple(weight for _, weight in terms),

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text
 from rewardkit.driving import Call, Plan, RewardError, Run, finish
@@ -27,7 +27,6 @@ from rewardkit.outcome import Outcome, Part, Status, judged, walk_parts
 if TYPE_CHECKING:
     from rewardkit.choices import Gated
     from rewardkit.combine import Clipped, Combined, Weighted
-    from rewardkit.functions import Guarded
     from rewardkit.report import Report
     from rewardkit.schedule import Schedule
     from rewardkit.shaping import Mapped, Threshold
@@ -71,7 +70,11 @@ class Reward(ABC):
 
     Attributes:
         name: what trainers log it by; the class name in snake case unless given.
+        revision: of the class, not of one reward; it rises when a release changes the values that it gives, and
+            with it every fingerprint.
     """
+
+    revision: ClassVar[int] = 1
 
     name: str | None = None
 
@@ -134,6 +137,12 @@ class Reward(ABC):
         """Whether it or one of its members is a coroutine."""
         return any(child.asynchronous for child in self.children)
 
+    @cached_property
+    def thread_safe(self) -> bool:
+        """Whether it may be scored in another thread than the caller's; plain functions are not asked to be."""
+        own = type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
+        return own and all(child.thread_safe for child in self.children)
+
     @property
     def is_composite(self) -> bool:
         """Whether it is made of other rewards and has a :meth:`plan`."""
@@ -183,7 +192,8 @@ class Reward(ABC):
         return add(other, self) if callable(other) else NotImplemented
 
     def __sub__(self, other: RewardFunction) -> Combined:
-        from rewardkit.combine import add, as_reward
+        from rewardkit.combine import add
+        from rewardkit.functions import as_reward
 
         return add(self, -as_reward(other)) if callable(other) else NotImplemented
 
@@ -213,7 +223,7 @@ class Reward(ABC):
     def gate(self, by: RewardFunction, at_least: float = 1.0, otherwise: float | None = 0.0) -> Gated:
         """The same reward where `by` gives at least `at_least`; elsewhere `otherwise`, uncomputed."""
         from rewardkit.choices import Gated
-        from rewardkit.combine import as_reward
+        from rewardkit.functions import as_reward
 
         return Gated(reward=self, by=as_reward(by), at_least=float(at_least), otherwise=otherwise)
 
@@ -276,14 +286,12 @@ class AsyncReward(Reward):
         return await self.outcomes_async(batch)
 
     @property
-    def asynchronous(self) -> bool:  # type: ignore[override]
+    def asynchronous(self) -> bool:
         """True."""
         return True
 
 
-async def _call_async(
-    reward: Reward, completions: Any, prompts: Any = None, **columns: Any
-) -> list[float | None]:
+async def _call_async(reward: Reward, completions: Any, prompts: Any = None, **columns: Any) -> list[float | None]:
     batch = Batch.of(completions, {"prompts": prompts, **columns})
     return _logged(reward, batch, await Run().score_async(reward, batch))
 

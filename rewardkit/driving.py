@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_TURNS = 4  # of the event loop, in which coroutines get to their first request before this thread computes
+
 
 class RewardError(ValueError):
     """A reward returned what the contract does not allow (a wrong length, NaN, an infinity, a string)."""
@@ -59,7 +61,7 @@ class Run:
     def score(self, reward: Reward, batch: Batch, path: str = "") -> list[Outcome]:
         """The outcomes of a tree without asynchronous members, checked against the contract."""
         key = _key(reward, batch)
-        if key in self._known:
+        if key is not None and key in self._known:
             return self._enter(path, perf_counter(), batch, self._known[key])
         started = perf_counter()
         outcomes = reward.outcomes(batch) if not reward.is_composite else self._follow(reward.plan(batch), path)
@@ -69,14 +71,14 @@ class Run:
         return self._enter(path, started, batch, checked)
 
     def _follow(self, plan: Plan, path: str) -> Sequence[Outcome]:
-        return _steps(plan, lambda calls: [self.score(c.reward, c.batch, _below(path, c)) for c in calls])
+        return _steps(plan, lambda calls: self._in_order(calls, path))
 
     async def score_async(self, reward: Reward, batch: Batch, path: str = "") -> list[Outcome]:
-        """The same; asynchronous members of one level run together, the others in this thread, in order."""
+        """The same for a tree with asynchronous members, which wait together."""
         if not reward.asynchronous:
             return self.score(reward, batch, path)
         key, started = _key(reward, batch), perf_counter()
-        task = self._known.get(key)
+        task = None if key is None else self._known.get(key)
         if task is None:
             task = asyncio.ensure_future(self._outcomes_async(reward, batch, path))
             if key is not None:
@@ -100,20 +102,29 @@ class Run:
             return check(reward, stop.value, batch)
 
     async def _gather(self, calls: Sequence[Call], path: str) -> list[list[Outcome]]:
-        tasks = {
-            i: asyncio.ensure_future(self.score_async(c.reward, c.batch, _below(path, c)))
-            for i, c in enumerate(calls)
-            if c.reward.asynchronous
-        }
+        """Coroutines together; our own rewards meanwhile in a thread, plain functions in this one, in order."""
+        tasks: dict[int, asyncio.Future[Any]] = {}
+        own = [i for i, c in enumerate(calls) if not c.reward.asynchronous and c.reward.thread_safe]
+        for i, c in enumerate(calls):
+            if c.reward.asynchronous:
+                tasks[i] = asyncio.ensure_future(self.score_async(c.reward, c.batch, _below(path, c)))
         try:
-            await asyncio.sleep(0)  # let them send their requests before this thread computes
-            done = {i: self.score(c.reward, c.batch, _below(path, c)) for i, c in enumerate(calls) if i not in tasks}
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            if own:
+                tasks[-1] = asyncio.ensure_future(asyncio.to_thread(self._in_order, [calls[i] for i in own], path))
+            rest = [i for i in range(len(calls)) if i not in tasks and i not in own]
+            done = dict(zip(rest, self._in_order([calls[i] for i in rest], path), strict=True))
             await asyncio.gather(*tasks.values())
         finally:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-        return [tasks[i].result() if i in tasks else done[i] for i in range(len(calls))]
+        done |= zip(own, tasks[-1].result(), strict=True) if own else ()
+        return [done[i] if i in done else tasks[i].result() for i in range(len(calls))]
+
+    def _in_order(self, calls: Sequence[Call], path: str) -> list[list[Outcome]]:
+        return [self.score(c.reward, c.batch, _below(path, c)) for c in calls]
 
     def _enter(self, path: str, started: float, batch: Batch, outcomes: list[Outcome]) -> list[Outcome]:
         self.spent[path] = Spent(perf_counter() - started, len(batch))

@@ -1,13 +1,13 @@
 r"""Plain functions as rewards: of the contract, or of one completion.
 
-    >>> from rewardkit import boxed_accuracy, reward
-    >>> @reward
-    ... def brief(completion, max_words=5):
-    ...     return len(completion.split()) <= max_words
-    >>> brief(["one two", "one two three four five six"])
-    [1.0, 0.0]
-    >>> (boxed_accuracy + 0.5 * brief)([r"\boxed{2}"], answer="2")
-    [1.5]
+>>> from rewardkit import boxed_accuracy, reward
+>>> @reward
+... def brief(completion, max_words=5):
+...     return len(completion.split()) <= max_words
+>>> brief(["one two", "one two three four five six"])
+[1.0, 0.0]
+>>> (boxed_accuracy + 0.5 * brief)([r"\boxed{2}"], answer="2")
+[1.5]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import importlib
 import inspect
 import threading
 import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal, overload
@@ -60,6 +60,11 @@ class Function(Reward):
     def asynchronous(self) -> bool:
         """Whether the function is a coroutine function."""
         return _is_coroutine_function(self.function)
+
+    @property
+    def thread_safe(self) -> bool:
+        """False: it may use what belongs to the main thread, such as signals."""
+        return False
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Call the function and read its values."""
@@ -115,6 +120,11 @@ class PerCompletion(Reward):
         """Whether the function is a coroutine function."""
         return _is_coroutine_function(self.function)
 
+    @property
+    def thread_safe(self) -> bool:
+        """False, as for a plain function."""
+        return False
+
     @cached_property
     def _parameters(self) -> tuple[Mapping[str, bool], bool]:
         """The names it asks for, whether each is required; and whether it takes all columns."""
@@ -167,16 +177,12 @@ class PerCompletion(Reward):
             varying["prompt"] = batch.column("prompts")
         rows = [fixed | {n: v[0 if len(v) == 1 else i] for n, v in varying.items()} for i in range(len(batch))]
         for row, text, message in zip(rows, batch.texts, batch.completions, strict=True):
-            row["completion"] = text
+            row |= {"completion": text} if everything or "completion" in wanted else {}
             row |= {"message": message} if "message" in wanted else {}
-        if rows:
-            self._require(set(rows[0]), wanted, batch)
-        return rows
-
-    def _require(self, given: set[str], wanted: Mapping[str, bool], batch: Batch) -> None:
         for name, required in wanted.items():
-            if required and name not in given:
+            if required and rows and name not in rows[0]:
                 batch.column(name)  # says what is missing and what there is
+        return rows
 
     def _read(self, value: Any, row: int) -> Outcome:
         return value if isinstance(value, Outcome) else _outcome(value, self.__name__, row)
@@ -226,8 +232,7 @@ class Guarded(Composite):
         return inner
 
     def __repr__(self) -> str:
-        code = f"{self.reward!r}" if "(" in repr(self.reward) else f"Function(function={self.reward!r})"
-        return f'({code}).on_error("none")' + (f".named({self.name!r})" if self.name else "")
+        return f"({self.reward!r}).on_error('none')" + (f".named({self.name!r})" if self.name else "")
 
 
 _WARNED: set[tuple[str, str]] = set()

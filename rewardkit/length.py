@@ -70,7 +70,7 @@ class LengthBand(Reward):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", _checked_steps(self.steps))
-        _check_unit(self.unit)
+        check_unit(self.unit)
         if self.unit == "tokens" and self.section is not None:
             raise ValueError(
                 f"section={self.section!r} cannot be counted in tokens: completion_ids has no sections; "
@@ -82,8 +82,8 @@ class LengthBand(Reward):
         steps = _pairs(self.steps)
         thresholds = [threshold for threshold, _ in steps]
         return [
-            Outcome(steps[bisect_right(thresholds, n) - 1][1], "scored", _measured(n, self.unit))
-            for n in _lengths(batch, self.unit, self.section)
+            Outcome(steps[bisect_right(thresholds, n) - 1][1], "scored", measured(n, self.unit))
+            for n in lengths_of(batch, self.unit, self.section)
         ]
 
 
@@ -143,19 +143,19 @@ class CosineLength(Composite):
             if not (math.isfinite(below) and math.isfinite(above) and below <= above):
                 raise ValueError(f"{low}={below} must be finite and at most {high}={above}; swap or change them")
         if self.unit is not None:
-            _check_unit(self.unit)
+            check_unit(self.unit)
 
     def plan(self, batch: Batch) -> Plan:
         """Each verdict of `correctness`, moved along the schedule."""
         unit = self.unit or ("characters" if batch.columns.get("completion_ids") is None else "tokens")
         correctness = as_reward(self.correctness)
         (verdicts,) = yield [Call(correctness.__name__, correctness, batch)]
-        return [self._scaled(v, n, unit) for v, n in zip(verdicts, _lengths(batch, unit), strict=True)]
+        return [self._scaled(v, n, unit) for v, n in zip(verdicts, lengths_of(batch, unit), strict=True)]
 
     def _scaled(self, verdict: Outcome, length: float, unit: Unit) -> Outcome:
         parts = (Part(as_reward(self.correctness).__name__, None, verdict),)
         if verdict.value is None:
-            return verdict._replace(status="not_scored", detail=_joined(verdict.status, verdict.detail), parts=parts)
+            return verdict._replace(status="not_scored", detail=joined(verdict.status, verdict.detail), parts=parts)
         right = verdict.value > 0.5
         at_start, at_end = (
             (self.max_value_correct, self.min_value_correct) if right else (self.min_value_wrong, self.max_value_wrong)
@@ -163,7 +163,7 @@ class CosineLength(Composite):
         progress = min(length / self.max_length, 1.0)  # clamped: the cosine would come back
         value = at_end + (at_start - at_end) / 2 * (1 + math.cos(math.pi * progress))
         status = verdict.status if verdict.status != "scored" else ("correct" if right else "wrong")
-        detail = _joined(verdict.detail, _measured(length, unit))
+        detail = joined(verdict.detail, measured(length, unit))
         return verdict._replace(value=value, status=status, detail=detail, parts=parts, clipped=False)
 
 
@@ -207,11 +207,11 @@ class SoftOverlong(Reward):
             raise ValueError(f"max_length must be a positive number, got {self.max_length}")
         if not 0 <= self.cache <= self.max_length:
             raise ValueError(f"cache must be between 0 and max_length={self.max_length}, got {self.cache}")
-        _check_unit(self.unit)
+        check_unit(self.unit)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """The penalty of each length."""
-        return [Outcome(self._penalty(n), "scored", _measured(n, self.unit)) for n in _lengths(batch, self.unit)]
+        return [Outcome(self._penalty(n), "scored", measured(n, self.unit)) for n in lengths_of(batch, self.unit)]
 
     def _penalty(self, length: float) -> float:
         free = self.max_length - self.cache
@@ -238,7 +238,7 @@ def token_ids(batch: Batch) -> list[Sequence[int]]:
     return rows
 
 
-def _lengths(batch: Batch, unit: Unit, section: str | None = None) -> list[float]:
+def lengths_of(batch: Batch, unit: Unit, section: str | None = None) -> list[float]:
     if unit == "tokens":
         return [len(ids) for ids in token_ids(batch)]
     measure = {"words": _words, "characters": len}[unit] if isinstance(unit, str) else unit
@@ -253,7 +253,7 @@ def _words(text: str) -> int:
     return len(text.split())
 
 
-def _measured(length: float, unit: Unit) -> str:
+def measured(length: float, unit: Unit) -> str:
     return f"{length} {_unit_name(unit)}"
 
 
@@ -261,11 +261,11 @@ def _unit_name(unit: Unit) -> str:
     return unit if isinstance(unit, str) else str(getattr(unit, "__name__", type(unit).__name__))
 
 
-def _joined(*details: str) -> str:
+def joined(*details: str) -> str:
     return "; ".join(filter(None, details))
 
 
-def _check_unit(unit: Unit) -> None:
+def check_unit(unit: Unit) -> None:
     if unit not in get_args(UnitName) and not callable(unit):
         raise ValueError(f'unit={unit!r} is unknown; use "words", "characters", "tokens" or a function of text')
 

@@ -1,14 +1,16 @@
 r"""The breakdown of a batch: one row per completion, and in it what every component gave and why.
 
-    >>> from rewardkit import boxed_accuracy, combine, strict_format
-    >>> stack = combine(boxed_accuracy, strict_format, weights=[2.0, 0.5])
-    >>> report = stack.explain([r"\boxed{1/2}", "I do not know."], answer="0.5")
-    >>> [row.total for row in report]
-    [2.0, 0.0]
-    >>> print(report.why(0))
-    Completion 0 earned 2. boxed_accuracy gave 1 (correct: number: 1/2 = 0.5), times 2 is 2. strict_format gave 0 (wrong: no <think>), times 0.5 is 0.
-    >>> report.to_dicts()[1]["components"][0]["status"]
-    'no_answer'
+>>> from rewardkit import boxed_accuracy, combine, strict_format
+>>> stack = combine(boxed_accuracy, strict_format, weights=[2.0, 0.5])
+>>> report = stack.explain([r"\boxed{1/2}", "I do not know."], answer="0.5")
+>>> [row.total for row in report]
+[2.0, 0.0]
+>>> report[0]["boxed_accuracy"].contribution
+2.0
+>>> print(boxed_accuracy.explain([r"\boxed{1/3}"], answer="0.5").why(0))
+Completion 0 earned 0. boxed_accuracy gave 0 (wrong: '1/3': 1/3 ≠ 0.5; answer is '0.5').
+>>> report.to_dicts()[1]["components"][0]["status"]
+'no_answer'
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from rewardkit.breakdown import ROUNDING, Component, components
 from rewardkit.driving import Spent
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     import pandas
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """One completion of a report.
 
     Attributes:
@@ -47,7 +50,10 @@ class Row(NamedTuple):
         """What the completion earned; ``None`` for "not scored"."""
         return self.outcome.value
 
-    value = total
+    @property
+    def value(self) -> float | None:
+        """The total."""
+        return self.outcome.value
 
     @property
     def status(self) -> Status:
@@ -64,14 +70,16 @@ class Row(NamedTuple):
         """The parts of the outcome, as a tree."""
         return self.outcome.parts
 
-    def __getitem__(self, key: Any) -> Any:
-        """A component by its path (or by its name, where that is unique); by number as any tuple."""
-        if not isinstance(key, str):
-            return tuple.__getitem__(self, key)
-        found = [c for c in self.components if c.path == key] or [c for c in self.components if c.name == key]
+    def __getitem__(self, name: str) -> Component:
+        """A component by its path, or by its name where that is unique.
+
+        Raises:
+            KeyError: no such component, or several.
+        """
+        found = [c for c in self.components if c.path == name] or [c for c in self.components if c.name == name]
         if len(found) != 1:
             paths = ", ".join(c.path for c in self.components)
-            raise KeyError(f"{key!r} names {len(found)} components of this row; there are {paths}")
+            raise KeyError(f"{name!r} names {len(found)} components of this row; there are {paths}")
         return found[0]
 
 
@@ -233,7 +241,7 @@ def _sentence(component: Component) -> str:
     because = f"{c.status}: {c.detail}" if c.detail else c.status
     if c.value is None:
         return f"{c.path} is not scored ({because})."
-    held = f", held against {c.gold_column} {c.gold!r}" if c.gold is not None and c.gold not in c.detail else ""
+    held = f"; {c.gold_column or 'the reference'} is {c.gold!r}" if c.gold is not None else ""
     said = f"{c.path} gave {_number(c.value)} ({because}{held})"
     if c.clipped:
         said += f", clipped by {_number(c.contribution or 0.0)}"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Completions in a table; the others are counted."""
 
+HEAD_WIDTH = 10
+
 MARKS = {
     "correct": "✓",
     "wrong": "✗",
@@ -44,7 +46,8 @@ def as_renderable(report: Report) -> Any:
     """Two tables for rich: the completions by component, and the components over all completions."""
     from rich.console import Group
 
-    parts: list[Any] = [_completions(report), _components(report)]
+    title = _literal(f"{report.name}: contributions by completion")
+    parts: list[Any] = [title, _completions(report), "components", _components(report)]
     marks = {c.status for row in report.rows[:SHOWN] for c in row.components} & MARKS.keys()
     if marks:
         parts.append("  ".join(f"{MARKS[status]} {status}" for status in MARKS if status in marks))
@@ -64,7 +67,7 @@ def _completions(report: Report) -> Any:
     weights = {s.path: s.weight for s in report.summaries}
     hidden = len(report) - SHOWN
     caption = f"and {hidden:,} more" if hidden > 0 else None
-    table = Table(title=f"{report.name}: contributions by completion", title_justify="left", caption=caption)
+    table = Table(caption=caption, caption_justify="left")
     table.add_column("#", justify="right")
     table.add_column("total", justify="right", style="bold")
     for path in weights:
@@ -80,20 +83,32 @@ def _completions(report: Report) -> Any:
 def _components(report: Report) -> Any:
     from rich.table import Table
 
-    table = Table(title="components", title_justify="left")
-    table.add_column("component", overflow="fold")
-    for head in ("weight", "mean", "contribution", "scored", "clipped", "ms"):
+    table = Table()
+    table.add_column("component", no_wrap=True)
+    for head in ("weight", "mean", "adds", "scored", "ms"):
         table.add_column(head, justify="right")
     table.add_column("status", overflow="fold")
     for s in report.summaries:
-        statuses = ", ".join(f"{status} {count}" for status, count in s.statuses.items())
-        numbers = [_number(s.weight), _number(s.mean), _number(s.contribution), f"{s.scored:,}", f"{s.clipped:,}"]
-        table.add_row(_literal(s.path), *numbers, f"{s.milliseconds:.3f}", statuses)
+        counts = [f"{MARKS.get(status) or status} {count:,}" for status, count in s.statuses.items()]
+        counts += [f"✂ {s.clipped:,}"] if s.clipped else []
+        numbers = [_number(s.weight), _number(s.mean), _number(s.contribution), f"{s.scored:,}"]
+        table.add_row(_literal(_indented(s.path)), *numbers, f"{s.milliseconds:.3f}", "  ".join(counts))
     return table
 
 
+def _indented(path: str) -> str:
+    """The last part of a path, set in by its depth."""
+    return "  " * path.count("/") + path.rpartition("/")[2]
+
+
 def _head(path: str, weight: float | None) -> Any:
-    return _literal(path if weight in (None, 1.0) else f"{path} × {weight:.4g}")
+    """A column's head, broken at underscores so that a narrow one stays readable."""
+    lines = [""]
+    for piece in path.rpartition("/")[2].replace("_", "_ ").split(" "):
+        if lines[-1] and len(lines[-1] + piece) > HEAD_WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return _literal("\n".join([*lines, *([] if weight in (None, 1.0) else [f"× {weight:.4g}"])]))
 
 
 def _cell(component: Component | None) -> Any:
@@ -120,7 +135,10 @@ def as_html(report: Report) -> str:
     """The same two tables for a notebook; everything that came from a completion is escaped."""
     shown: Sequence[Row] = report.rows[:SHOWN]
     weights = {s.path: s.weight for s in report.summaries}
-    head = "".join(f"<th>{escape(str(_head(path, weight)))}</th>" for path, weight in weights.items())
+    head = "".join(
+        f"<th>{escape(path)}{'' if weight in (None, 1.0) else f' × {weight:.4g}'}</th>"
+        for path, weight in weights.items()
+    )
     body = "".join(_html_row(row, list(weights)) for row in shown)
     more = f"<p>and {len(report) - SHOWN:,} more</p>" if len(report) > SHOWN else ""
     components = "".join(

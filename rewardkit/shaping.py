@@ -1,11 +1,11 @@
 """Rewards that change the values of another: a function of them, a threshold.
 
-    >>> import math
-    >>> from rewardkit import length_band
-    >>> length_band.map(math.sqrt, name="root")(["word " * 20])
-    [0.5]
-    >>> length_band.threshold(0.25)(["word " * 20, "word"])
-    [1.0, 0.0]
+>>> import math
+>>> from rewardkit import length_band
+>>> length_band.map(math.sqrt, name="root")(["word " * 20])
+[0.5]
+>>> length_band.threshold(0.25)(["word " * 20, "word"])
+[1.0, 0.0]
 """
 
 from __future__ import annotations

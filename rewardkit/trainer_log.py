@@ -41,9 +41,7 @@ def log_components(name: str, batch: Batch, outcomes: Sequence[Outcome]) -> None
             log_extra(f"{path}/status", [None if c is None else c.status for c in rows])
 
 
-def _log_means(
-    log_metric: Callable[[str, float], None], path: str, rows: Sequence[Component], composed: bool
-) -> None:
+def _log_means(log_metric: Callable[[str, float], None], path: str, rows: Sequence[Component], composed: bool) -> None:
     added = [c.contribution for c in rows if c.contribution is not None]
     numbers = {
         "mean": [c.value for c in rows if c.value is not None],
