@@ -45,6 +45,7 @@ from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_a
 from rewardkit.functions import Function, Guarded, PerCompletion, reward
 from rewardkit.group_length import GroupLength, group_length
 from rewardkit.json_schema import JsonSchema, json_schema
+from rewardkit.judge import Judge, judge
 from rewardkit.keywords import Keywords, keywords
 from rewardkit.language_consistency import LanguageConsistency, language_consistency, lingua_detector
 from rewardkit.length import (
@@ -59,6 +60,7 @@ from rewardkit.ngram_diversity import NgramDiversity, ngram_diversity
 from rewardkit.reasoning_steps import ReasoningSteps, reasoning_steps
 from rewardkit.regex_match import RegexMatch, regex_match
 from rewardkit.repetition import RepetitionPenalty, repetition_penalty
+from rewardkit.reward_model import RewardModel, reward_model
 from rewardkit.shaping import Mapped, Threshold
 from rewardkit.structure import SoftFormat, StrictFormat, soft_format, strict_format
 from rewardkit.tag_counts import TagCount, XmlCount, tag_count, xml_count
@@ -85,6 +87,7 @@ __all__ = [
     "GroupLength",
     "Guarded",
     "JsonSchema",
+    "Judge",
     "Keywords",
     "LanguageConsistency",
     "LengthBand",
@@ -103,6 +106,7 @@ __all__ = [
     "Reward",
     "RewardError",
     "RewardFunction",
+    "RewardModel",
     "Routed",
     "SoftFormat",
     "SoftOverlong",
@@ -125,6 +129,7 @@ __all__ = [
     "extract_answer",
     "group_length",
     "json_schema",
+    "judge",
     "keywords",
     "language_consistency",
     "length_band",
@@ -139,6 +144,7 @@ __all__ = [
     "regex_match",
     "repetition_penalty",
     "reward",
+    "reward_model",
     "route",
     "schedule",
     "soft_format",

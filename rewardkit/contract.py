@@ -21,7 +21,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text
-from rewardkit.driving import Call, Plan, RewardError, Run, finish
+from rewardkit.driving import Call, Plan, RewardError, Run
 from rewardkit.outcome import Outcome, Part, Status, judged, walk_parts
 
 if TYPE_CHECKING:
@@ -116,16 +116,23 @@ class Reward(ABC):
 
     def score(self, batch: Batch) -> list[Outcome]:
         """:meth:`outcomes` of the whole tree, checked against the contract."""
-        run = Run()
-        return finish(run.score_async(self, batch)) if self.asynchronous else run.score(self, batch)
+        return self._run(batch)[0]
 
     def explain(self, completions: Any, prompts: Any = None, **columns: Any) -> Report:
         """Like a call, but with every component's value, weight, contribution, status and time."""
         from rewardkit.report import Report
 
-        batch, run = Batch.of(completions, {"prompts": prompts, **columns}), Run()
-        outcomes = finish(run.score_async(self, batch)) if self.asynchronous else run.score(self, batch)
+        outcomes, run = self._run(Batch.of(completions, {"prompts": prompts, **columns}))
         return Report(tuple(outcomes), run.spent, self.__name__)
+
+    def _run(self, batch: Batch) -> tuple[list[Outcome], Run]:
+        if not self.asynchronous:
+            run = Run()
+            return run.score(self, batch), run
+        from rewardkit.waiting import AsyncRun, finish
+
+        waiting = AsyncRun()
+        return finish(waiting.score_async(self, batch)), waiting
 
     @cached_property
     def children(self) -> tuple[Reward, ...]:
@@ -280,10 +287,7 @@ class AsyncReward(Reward):
 
     def outcomes(self, batch: Batch) -> Sequence[Outcome]:
         """:meth:`outcomes_async`, run to its end."""
-        return finish(self._as_coroutine(batch))
-
-    async def _as_coroutine(self, batch: Batch) -> Sequence[Outcome]:
-        return await self.outcomes_async(batch)
+        return self.score(batch)
 
     @property
     def asynchronous(self) -> bool:
@@ -292,8 +296,10 @@ class AsyncReward(Reward):
 
 
 async def _call_async(reward: Reward, completions: Any, prompts: Any = None, **columns: Any) -> list[float | None]:
+    from rewardkit.waiting import AsyncRun
+
     batch = Batch.of(completions, {"prompts": prompts, **columns})
-    return _logged(reward, batch, await Run().score_async(reward, batch))
+    return _logged(reward, batch, await AsyncRun().score_async(reward, batch))
 
 
 def _logged(reward: Reward, batch: Batch, outcomes: Sequence[Outcome]) -> list[float | None]:

@@ -12,7 +12,6 @@ r"""Plain functions as rewards: of the contract, or of one completion.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import threading
@@ -33,7 +32,6 @@ from rewardkit.contract import (
     RewardFunction,
     as_code,
 )
-from rewardkit.driving import finish
 
 _HELPERS = ("prompts", "log_metric", "log_extra")
 
@@ -69,7 +67,7 @@ class Function(Reward):
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Call the function and read its values."""
         if self.asynchronous:
-            return finish(self.outcomes_async(batch))
+            return self.score(batch)
         return self._read(self._call(batch), batch)
 
     async def outcomes_async(self, batch: Batch) -> list[Outcome]:
@@ -142,25 +140,15 @@ class PerCompletion(Reward):
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Call the function once per completion, in order."""
         if self.asynchronous:
-            return finish(self.outcomes_async(batch))
+            return self.score(batch)
         rows = self._arguments(batch)
         return [self._read(self.function(**row), batch.row(i)) for i, row in enumerate(rows)]
 
     async def outcomes_async(self, batch: Batch) -> list[Outcome]:
         """Await the function once per completion, at most `concurrency` at a time; order is kept."""
-        free = asyncio.Semaphore(self.concurrency)
+        from rewardkit.waiting import bounded
 
-        async def one(arguments: dict[str, Any]) -> Any:
-            async with free:
-                return await self.function(**arguments)
-
-        tasks = [asyncio.ensure_future(one(row)) for row in self._arguments(batch)]
-        try:
-            values = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        values = await bounded(lambda arguments: self.function(**arguments), self._arguments(batch), self.concurrency)
         return [self._read(value, batch.row(i)) for i, value in enumerate(values)]
 
     def _arguments(self, batch: Batch) -> list[dict[str, Any]]:

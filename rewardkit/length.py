@@ -254,6 +254,7 @@ def _words(text: str) -> int:
 
 
 def measured(length: float, unit: Unit) -> str:
+    """A length with its unit."""
     return f"{length} {_unit_name(unit)}"
 
 
@@ -262,10 +263,12 @@ def _unit_name(unit: Unit) -> str:
 
 
 def joined(*details: str) -> str:
+    """Details in one sentence, without the empty ones."""
     return "; ".join(filter(None, details))
 
 
 def check_unit(unit: Unit) -> None:
+    """Refuse a unit that is none."""
     if unit not in get_args(UnitName) and not callable(unit):
         raise ValueError(f'unit={unit!r} is unknown; use "words", "characters", "tokens" or a function of text')
 

@@ -89,10 +89,10 @@ def _components(report: Report) -> Any:
         table.add_column(head, justify="right")
     table.add_column("status", overflow="fold")
     for s in report.summaries:
-        counts = [f"{MARKS.get(status) or status} {count:,}" for status, count in s.statuses.items()]
-        counts += [f"✂ {s.clipped:,}"] if s.clipped else []
+        counts = [f"{MARKS.get(status) or f'{status} '}{count:,}" for status, count in s.statuses.items()]
+        counts += [f"✂{s.clipped:,}"] if s.clipped else []
         numbers = [_number(s.weight), _number(s.mean), _number(s.contribution), f"{s.scored:,}"]
-        table.add_row(_literal(_indented(s.path)), *numbers, f"{s.milliseconds:.3f}", "  ".join(counts))
+        table.add_row(_literal(_indented(s.path)), *numbers, f"{s.milliseconds:.3f}", " ".join(counts))
     return table
 
 

@@ -355,7 +355,12 @@ def _canonical(value: Any) -> Any:
 
 def _canonical_node(value: Any) -> dict[str, Any]:
     cls = type(value)
-    settings = {f.name: _canonical(getattr(value, f.name)) for f in fields(value) if f.compare and f.name != "name"}
+    settings = {f.name: _canonical(getattr(value, f.name)) for f in fields(value) if f.name != "name" and _counts(f)}
     own = registered().get(cls.__name__) is cls
     code: Any = getattr(cls, "revision", 1) if own else function_digest(cls)
     return {"type": cls.__qualname__, "code": code, "settings": settings}
+
+
+def _counts(f: Field[Any]) -> bool:
+    """Whether a field has a part in the values: retries and caches, say, have not."""
+    return f.compare and bool(f.metadata.get("behaviour", True))

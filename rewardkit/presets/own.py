@@ -1,4 +1,4 @@
-r"""Well-known reward stacks, ready to train on.
+r"""The stacks of this project, made of its plain rewards.
 
 >>> from rewardkit import presets
 >>> good = "<think>\n3 * 4 = 12\n</think>\n<answer>\n\\boxed{12}\n</answer>"
@@ -14,8 +14,6 @@ from rewardkit.keywords import Keywords
 from rewardkit.length import LengthBand
 from rewardkit.structure import SoftFormat, StrictFormat
 from rewardkit.tag_counts import XmlCount
-
-__all__ = ["gsm8k_r1", "sudoku_choice"]
 
 gsm8k_r1 = combine(
     BoxedAccuracy(),

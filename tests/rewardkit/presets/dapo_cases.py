@@ -1,0 +1,75 @@
+"""(completion, reference, value, what was read): own inputs, and the outputs of verl 0.9.1 on them.
+
+The outputs are those of ``verl.utils.reward_score.math_dapo.compute_score``, run on these inputs once; verl itself
+is not needed here.
+"""
+
+CASES = [
+    # the last line counts, however it is written
+    ("So it is.\nAnswer: 18", "18", 1.0, "18"),
+    ("answer : 18", "18", 1.0, "18"),
+    ("ANSWER:18", "18", 1.0, "18"),
+    ("Answer:\n\n18", "18", 1.0, "18"),
+    ("Answer: 17\nAnswer: 18", "18", 1.0, "18"),
+    ("Answer: 18\nAnswer: 17", "18", -1.0, "17"),
+    ("Answer:", "18", -1.0, "[INVALID]"),
+    # normalised as text
+    ("Answer: 18.", "18", -1.0, "18."),
+    ("Answer: 18 ", "18", 1.0, "18"),
+    ("Answer: $18$", "18", 1.0, "18"),
+    ("Answer: $18$ dollars", "18", 1.0, "18"),
+    ("Answer: so $18$ or so", "18", 1.0, "18"),
+    ("Answer: $x = 18$", "18", 1.0, "18"),
+    ("Answer: 18.0", "18", -1.0, "18.0"),
+    ("Answer: 36/2", "18", -1.0, "36/2"),
+    ("Answer: 1,800", "1800", 1.0, "1800"),
+    ("Answer: 1800", "1,800", 1.0, "1800"),
+    ("Answer: 1,800.5", "1800.5", -1.0, "1,800.5"),
+    ("Answer: -1,800", "-1800", -1.0, "-1,800"),
+    ("Answer: 18 km", "18", 1.0, "18"),
+    ("Answer: 18", "18 km", 1.0, "18"),
+    ("Answer: 18 cm", "18 km", 1.0, "18"),
+    ("Answer: 18%", "18", -1.0, "18%"),
+    ("Answer: 18^\\circ", "18", 1.0, "18"),
+    ("Answer: \\frac12", "\\frac{1}{2}", 1.0, "\\frac{1}{2}"),
+    ("Answer: \\frac{1}{2}", "1/2", -1.0, "\\frac{1}{2}"),
+    ("Answer: 0.5", "\\frac{1}{2}", -1.0, "0.5"),
+    ("Answer: \\sqrt3", "\\sqrt{3}", 1.0, "\\sqrt{3}"),
+    ("Answer: \\text{(A)}", "(A)", 1.0, "(A)"),
+    ("Answer: \\textbf{A}", "A", 1.0, "A"),
+    ("Answer: \\overline{AB}", "AB", 1.0, "AB"),
+    ("Answer: \\boxed{18}", "18", 1.0, "18"),
+    ("Answer: (1, 2)", "(1,2)", 1.0, "(1,2)"),
+    ("Answer: 1 and 2", "1,2", -1.0, "1and2"),
+    ("Answer: 1,\\text{and}2", "1,2", 1.0, "12"),
+    ("Answer: \\$5", "5", 1.0, "5"),
+    # what normalisation takes away too much
+    ("Answer: a square", "square", 1.0, ""),
+    ("Answer: banana 3", "banan3", 1.0, "banan3"),
+    ("Answer: 5 ways", "5", 1.0, "5"),
+    ("Answer: km", "", 1.0, ""),
+    ("no", "[INVALID]", 1.0, "[INVALID]"),
+    # neither a line nor a box
+    ("It is 18.", "18", -1.0, "[INVALID]"),
+    ("", "18", -1.0, "[INVALID]"),
+    ("", "", -1.0, "[INVALID]"),
+    # a box where there is no line, to the letter
+    ("\\boxed{18}", "18", 1.0, "18"),
+    ("\\boxed{18} it is", "18", 1.0, "18"),
+    ("\\boxed{ 18}", "18", -1.0, " 18"),
+    ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}", 1.0, "\\frac{1}{2}"),
+    ("\\boxed{\\frac12}", "\\frac{1}{2}", -1.0, "\\frac12"),
+    ("\\boxed{$18$}", "18", -1.0, "$18$"),
+    ("\\boxed{18 km}", "18 km", 1.0, "18 km"),
+    ("\\boxed{17} \\boxed{18}", "18", 1.0, "18"),
+    ("\\boxed{18} \\boxed{17", "18", -1.0, "[INVALID]"),
+    ("\\boxed{18}\nAnswer: 17", "18", -1.0, "17"),
+    ("Answer: 17\\boxed{18}", "18", -1.0, "1718"),
+    ("Answer: [INVALID]", "18", -1.0, "[INVALID]"),
+    ("Answer: [INVALID]\n\\boxed{18}", "18", 1.0, "18"),
+    # only the end is looked at: 300 characters for the line, 100 for the box
+    ("Answer: 18\n" + "." * 289, "18", 1.0, "18"),
+    ("Answer: 18\n" + "." * 290, "18", -1.0, "[INVALID]"),
+    ("\\boxed{18}" + " " * 90, "18", 1.0, "18"),
+    ("\\boxed{18}" + " " * 91, "18", -1.0, "[INVALID]"),
+]
