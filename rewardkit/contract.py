@@ -72,9 +72,11 @@ class Reward(ABC):
         name: what trainers log it by; the class name in snake case unless given.
         revision: of the class, not of one reward; it rises when a release changes the values that it gives, and
             with it every fingerprint.
+        remote: whether completions leave this machine; a spec may name such a class only with the reader's leave.
     """
 
     revision: ClassVar[int] = 1
+    remote: ClassVar[bool] = False
 
     name: str | None = None
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from rewardkit.contract import AsyncReward, Batch, Outcome
 from rewardkit.judging.cache import keep_reply, kept_reply
@@ -127,6 +127,8 @@ class Judge(AsyncReward):
         rewardkit.batch.ColumnError: no ground truth: expected the column one of ground_truth, answer, ...
     """
 
+    remote: ClassVar[bool] = True
+
     model: str | None = None
     base_url: str | None = None
     api_key_env: str | None = field(default=None, metadata=OPERATION)
@@ -198,14 +200,14 @@ class Judge(AsyncReward):
         return questions
 
     async def _answers(self, questions: Sequence[_Question]) -> list[Reply | RequestError]:
+        from rewardkit.waiting import bounded
+
         base_url, key = self._address()
         async with open_client(base_url, key, timeout=self.timeout, retries=self.retries) as client:
             try:
                 model = await _first_model(client) if self.model is None else self.model
             except RequestError as error:
                 return [tolerate(error, self.__name__, self.on_failure)] * len(questions)
-            from rewardkit.waiting import bounded
-
             return await bounded(partial(self._answer, client, model), questions, self.concurrency)
 
     def _address(self) -> tuple[str, str | None]:

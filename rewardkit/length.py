@@ -239,6 +239,7 @@ def token_ids(batch: Batch) -> list[Sequence[int]]:
 
 
 def lengths_of(batch: Batch, unit: Unit, section: str | None = None) -> list[float]:
+    """The length of each completion, or of one of its sections."""
     if unit == "tokens":
         return [len(ids) for ids in token_ids(batch)]
     measure = {"words": _words, "characters": len}[unit] if isinstance(unit, str) else unit

@@ -244,7 +244,8 @@ def _sentence(component: Component) -> str:
     held = f"; {c.gold_column or 'the reference'} is {c.gold!r}" if c.gold is not None else ""
     said = f"{c.path} gave {_number(c.value)} ({because}{held})"
     if c.clipped:
-        said += f", clipped by {_number(c.contribution or 0.0)}"
+        changed = c.contribution or 0.0
+        said += f", {'raised' if changed > 0 else 'cut'} by the clip by {_number(abs(changed))}"
     elif c.weight is None:
         said += ", which is not added itself"
     elif c.weight != 1.0:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from rewardkit.contract import GROUND_TRUTH_KEYS, AsyncReward, Batch, Outcome, RewardError
 from rewardkit.judging.client import (
@@ -87,6 +87,8 @@ class RewardModel(AsyncReward):
         >>> polite(["12345678"], prompts=["?"])
         [0.5]
     """
+
+    remote: ClassVar[bool] = True
 
     scorer: Scorer | None = None
     protocol: ProtocolName = "classify"

@@ -59,7 +59,9 @@ def from_spec(spec: Mapping[str, Any], *, allow: Iterable[str] = ()) -> Reward:
     Args:
         spec: what :func:`to_spec` gave, or the same written by hand. In place of a node may stand the name of a
             ready reward (``"boxed_accuracy"``) or preset (``"presets.gsm8k_r1"``).
-        allow: the functions and classes beyond this package that may be imported, each as ``module:name``.
+        allow: the functions and classes beyond this package that may be imported, each as ``module:name``; and the
+            rewards that send completions to a server (``"Judge"``, ``"RewardModel"``), as a spec names the host and
+            the environment variable that holds the key.
 
     Raises:
         SpecError: another version, an unknown type or field, a value that the reward refuses, a function that is
@@ -219,10 +221,24 @@ class _Reader:
 
     def node(self, node: Any, where: str, depth: int) -> Reward:
         """A reward."""
-        value = _ready(node, where) if isinstance(node, str) else self.value(node, where, depth)
+        value = self._ready(node, where) if isinstance(node, str) else self.value(node, where, depth)
         if not isinstance(value, Reward):
             raise SpecError(f"{where}: expected a reward, got {value!r}")
         return value
+
+    def _ready(self, name: str, where: str) -> Reward:
+        known = ready_rewards()
+        if name not in known:
+            raise SpecError(f"{where}: there is no ready reward {name!r}{_nearest(name, known)}")
+        self._require_leave(type(known[name]), where)
+        return known[name]
+
+    def _require_leave(self, cls: type, where: str) -> None:
+        if getattr(cls, "remote", False) and cls.__name__ not in self.allowed:
+            name = cls.__name__
+            raise SpecError(
+                f"{where}: {name} sends completions to a server; if you trust the spec, pass allow=[{name!r}]"
+            )
 
     def value(self, data: Any, where: str, depth: int) -> Any:
         """Anything that a field may hold."""
@@ -271,7 +287,7 @@ class _Reader:
     def _setting(self, cls: type, name: str, value: Any, where: str, depth: int) -> Any:
         """A field; where it holds rewards, a text is the name of a ready one."""
         if name in ("reward", "by", "correctness") or (name == "default" and cls.__name__ == "Routed"):
-            return _ready(value, where) if isinstance(value, str) else self.value(value, where, depth)
+            return self._ready(value, where) if isinstance(value, str) else self.value(value, where, depth)
         if name == "members" and isinstance(value, (list, tuple)):
             return tuple(self.node(item, f"{where}[{i}]", depth) for i, item in enumerate(value))
         if name == "routes" and isinstance(value, (list, tuple)):
@@ -283,6 +299,7 @@ class _Reader:
         if not isinstance(name, str):
             raise SpecError(f"{where}: there is no reward type {name!r}")
         if name in known:
+            self._require_leave(known[name], where)
             return known[name]
         if ":" in name:
             cls = self._imported(name, where)
@@ -318,13 +335,6 @@ def ready_rewards() -> dict[str, Reward]:
     found = {name: value for name, value in vars(rewardkit).items() if isinstance(value, Reward)}
     found |= {f"presets.{name}": value for name, value in vars(presets).items() if isinstance(value, Reward)}
     return dict(sorted(found.items()))
-
-
-def _ready(name: str, where: str) -> Reward:
-    known = ready_rewards()
-    if name not in known:
-        raise SpecError(f"{where}: there is no ready reward {name!r}{_nearest(name, known)}")
-    return known[name]
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

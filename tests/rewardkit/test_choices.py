@@ -61,7 +61,8 @@ class TestGate:
         gated = fixed("a", 5.0, 6.0, 7.0).gate(fixed("g", 1.0, 0.99, 2.0))
         assert Gated(reward=gated.reward, by=gated.by) == gated
         assert fixed("a", 5.0, 5.0, 5.0).gate(fixed("g", 1.0, 0.99, 2.0))(XS) == [5.0, 0.0, 5.0]
-        assert fixed("a", 5.0, 5.0).gate(fixed("g", 1.0, 0.4, 0.5), at_least=0.5, otherwise=-1.0)(XS) == [5.0, -1.0, 5.0]
+        half = fixed("a", 5.0, 5.0).gate(fixed("g", 1.0, 0.4, 0.5), at_least=0.5, otherwise=-1.0)
+        assert half(XS) == [5.0, -1.0, 5.0]
         assert fixed("a", 5.0).gate(fixed("g", 1.0, 0.0, 0.0), otherwise=None)(XS) == [5.0, None, None]
 
     def test_does_not_compute_what_it_hides(self) -> None:

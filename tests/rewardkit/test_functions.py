@@ -132,9 +132,13 @@ class TestOnError:
     def test_warns_once_per_kind_and_counts_all(self) -> None:
         stack = combine(broken, on_error="none")
         counts: list[tuple[str, float]] = []
-        with pytest.warns(RuntimeWarning) as caught:
+
+        def three_times() -> None:
             for _ in range(3):
                 assert stack(["x", "y"], log_metric=lambda *entry: counts.append(entry)) == [None, None]
+
+        with pytest.warns(RuntimeWarning) as caught:
+            three_times()
         assert len(caught) == 1
         assert counts == [("rewards/broken/error", 2.0)] * 3
 
@@ -143,10 +147,9 @@ class TestOnError:
             raise kind
 
         guarded = Function(function=fussy).on_error("none")
+
         with pytest.warns(RuntimeWarning) as caught:
-            guarded(["x"], kind=ValueError)
-            guarded(["x"], kind=OSError)
-            guarded(["x"], kind=ValueError)
+            assert [guarded(["x"], kind=kind) for kind in (ValueError, OSError, ValueError)] == [[None]] * 3
         assert [str(w.message).split(":")[0] for w in caught] == ["fussy raised ValueError", "fussy raised OSError"]
 
     def test_an_interrupt_is_not_caught(self) -> None:

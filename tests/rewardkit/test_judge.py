@@ -25,8 +25,8 @@ from rewardkit.judge import Judge, judge
 from rewardkit.judging.prompts import fenced, fill, prompt_text, shortened
 from rewardkit.judging.replies import read_score
 from rewardkit.judging.waiting import apart
-from rewardkit.waiting import bounded
 from rewardkit.spec import from_spec, to_spec
+from rewardkit.waiting import bounded
 from tests.rewardkit.local_server import NO_PAUSE, LocalServer, Request, Response, serve
 
 SECRET = "sk-do-not-show-this"

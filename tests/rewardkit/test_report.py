@@ -33,7 +33,7 @@ def grown(inner: st.SearchStrategy[Reward]) -> st.SearchStrategy[Reward]:
     @st.composite
     def layer(draw: st.DrawFn) -> Reward:
         name = f"node{draw(st.integers(0, 10**9))}"
-        kind = draw(st.sampled_from(["sum", "clipped", "times", "gate", "min", "max", "product", "map", "route", "clip"]))
+        kind = draw(st.sampled_from("sum clipped times gate min max product map route clip".split()))
         if kind == "gate":
             return draw(inner).gate(draw(inner), at_least=0.0, otherwise=draw(st.none() | weights)).named(name)
         if kind == "map":
@@ -143,7 +143,7 @@ class TestReport:
 
     def test_explains_in_one_paragraph(self) -> None:
         why = STACK.explain([GOOD, r"\boxed{3}"], answer="2").why
-        assert why(0).startswith("Completion 0 earned 2.25. r1 gave 2.25 (scored), clipped by -0.25.")
+        assert why(0).startswith("Completion 0 earned 2.25. r1 gave 2.25 (scored), cut by the clip by 0.25.")
         assert "boxed_accuracy gave 0 (wrong: '3': 3 ≠ 2; answer is '2'), times 2 is 0." in why(1)
         assert "strict_format gave 0 (wrong: no <think>), times 0.5 is 0." in why(1)
         with pytest.raises(IndexError, match="completion 2 of a report of 2"):

@@ -82,10 +82,13 @@ def test_two_schedules_multiply_by_nesting() -> None:
 
 def test_a_resumed_run_goes_on_where_it_was() -> None:
     stack = schedule.linear(1, 0, steps=100) * fixed("a", 1.0)
-    assert stack(["x"], trainer_state={"global_step": 40}) == stack(["x"], trainer_state=SimpleNamespace(global_step=40))
+    resumed = SimpleNamespace(global_step=40)
+    assert stack(["x"], trainer_state=resumed) == stack(["x"], trainer_state={"global_step": 40}) == [1 - 40 / 100]
 
 
-@pytest.mark.parametrize("columns", [{}, {"trainer_state": SimpleNamespace()}, {"global_step": [1]}, {"global_step": True}])
+@pytest.mark.parametrize(
+    "columns", [{}, {"trainer_state": SimpleNamespace()}, {"global_step": [1]}, {"global_step": True}]
+)
 def test_without_a_step_there_is_no_weight(columns: dict[str, object]) -> None:
     with pytest.raises(ColumnError, match="no training step"):
         (schedule.linear(1, 0, steps=100) * fixed("a", 1.0))(["x"], **columns)

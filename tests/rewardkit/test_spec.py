@@ -37,6 +37,7 @@ from rewardkit.digest import function_digest
 from rewardkit.spec import SpecError, fingerprint, from_spec, load_spec, ready_rewards, registered, save_spec, to_spec
 from tests.rewardkit.rewards_for_tests import Fixed, broken, fixed, later, length, quotes_its_source, shouts
 
+REMOTE = ["Judge", "RewardModel"]
 HERE = "tests.rewardkit.rewards_for_tests"
 STACKS: list[Reward] = [
     combine(boxed_accuracy, strict_format, weights=[2.0, 0.5], clip=(0.0, 2.25), name="r1"),
@@ -68,11 +69,11 @@ class TestRoundTrip:
     @pytest.mark.parametrize("name", sorted(ready_rewards()))
     def test_of_every_ready_reward(self, name: str) -> None:
         reward = ready_rewards()[name]
-        assert from_spec(json.loads(json.dumps(to_spec(reward)))) == reward
+        assert from_spec(json.loads(json.dumps(to_spec(reward))), allow=REMOTE) == reward
 
     @pytest.mark.parametrize("name", sorted(ready_rewards()))
     def test_a_ready_reward_may_be_written_by_its_name(self, name: str) -> None:
-        assert from_spec({"rewardkit": 1, "reward": name}) == ready_rewards()[name]
+        assert from_spec({"rewardkit": 1, "reward": name}, allow=REMOTE) == ready_rewards()[name]
 
     def test_says_only_what_differs_from_the_default(self) -> None:
         spec = to_spec(combine(BoxedAccuracy(answer_key="gold"), StrictFormat()))["reward"]
@@ -112,13 +113,21 @@ class TestImports:
 
         assert "antigravity" not in sys.modules
 
+    @pytest.mark.parametrize("name", ["Judge", "RewardModel"])
+    def test_a_reward_that_sends_completions_to_a_server_needs_it_too(self, name: str) -> None:
+        reward = getattr(rewardkit, name)(base_url="http://localhost:1")
+        for spec in (to_spec(combine(reward)), {"rewardkit": 1, "reward": reward.__name__}):
+            with pytest.raises(SpecError, match=rf"{name} sends completions to a server; .* pass allow=\['{name}'\]"):
+                from_spec(spec)
+        assert from_spec(to_spec(combine(reward)), allow=[name]) == combine(reward)
+
     def test_classes_of_the_user_too(self) -> None:
         stack = Fixed(values=(1.0, None))
         assert from_spec(to_spec(stack), allow=[f"{HERE}:Fixed"]) == stack
         with pytest.raises(SpecError, match="may not be imported"):
             from_spec(to_spec(stack))
 
-    @pytest.mark.parametrize("stack", [combine(shouts), combine(shouts.named("x")), combine(quotes_its_source)], ids=repr)
+    @pytest.mark.parametrize("stack", map(combine, [shouts, shouts.named("x"), quotes_its_source]), ids=repr)
     def test_decorated_functions_round_trip(self, stack: Reward) -> None:
         names = [f"{HERE}:shouts", f"{HERE}:quotes_its_source"]
         assert from_spec(to_spec(stack), allow=names) == stack
@@ -135,7 +144,7 @@ class TestRefusals:
         [
             ({}, "a spec is a table"),
             ({"rewardkit": 2, "reward": "boxed_accuracy"}, "a spec of version 2; this rewardkit reads version 1"),
-            ({"rewardkit": 1, "reward": "boxed_acuracy"}, "no ready reward 'boxed_acuracy'; did you mean 'boxed_accuracy'"),
+            ({"rewardkit": 1, "reward": "boxed_acuracy"}, "no ready reward 'boxed_acuracy'; did you mean 'boxed_acc"),
             ({"rewardkit": 1, "reward": {"type": "BoxedAcuracy"}}, "did you mean 'BoxedAccuracy'"),
             ({"rewardkit": 1, "reward": {"type": "BoxedAccuracy", "tolerence": 1}}, "did you mean 'tolerance'"),
             ({"rewardkit": 1, "reward": {"type": "BoxedAccuracy", "tolerance": -1}}, "reward: tolerance"),
@@ -200,7 +209,8 @@ def scaled(by: float) -> Any:
 
 class TestFingerprint:
     def test_no_two_stacks_share_one(self) -> None:
-        prints = [stack.fingerprint for stack in (*STACKS, *(r for r in vars(rewardkit).values() if isinstance(r, Reward)))]
+        ready = [value for value in vars(rewardkit).values() if isinstance(value, Reward)]
+        prints = [stack.fingerprint for stack in (*STACKS, *ready)]
         assert len(set(prints)) == len(prints)
 
     @pytest.mark.parametrize(
