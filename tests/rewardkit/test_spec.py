@@ -127,8 +127,9 @@ class TestImports:
         with pytest.raises(SpecError, match="may not be imported"):
             from_spec(to_spec(stack))
 
-    @pytest.mark.parametrize("stack", map(combine, [shouts, shouts.named("x"), quotes_its_source]), ids=repr)
-    def test_decorated_functions_round_trip(self, stack: Reward) -> None:
+    @pytest.mark.parametrize("decorated", [shouts, shouts.named("x"), quotes_its_source], ids=repr)
+    def test_decorated_functions_round_trip(self, decorated: Reward) -> None:
+        stack = combine(decorated)
         names = [f"{HERE}:shouts", f"{HERE}:quotes_its_source"]
         assert from_spec(to_spec(stack), allow=names) == stack
 
