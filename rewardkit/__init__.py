@@ -13,7 +13,10 @@ and is used as it is in a REPL or by a trainer:
     combine(BoxedAccuracy(), SoftFormat(), weights=(2.0, 0.5))
 """
 
-from rewardkit import presets, schedule
+import importlib
+from typing import TYPE_CHECKING
+
+from rewardkit import schedule
 from rewardkit._version import __version__
 from rewardkit.accuracy import (
     AnswerAccuracy,
@@ -44,10 +47,7 @@ from rewardkit.contract import (
 from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_answer
 from rewardkit.functions import Function, Guarded, PerCompletion, reward
 from rewardkit.group_length import GroupLength, group_length
-from rewardkit.json_schema import JsonSchema, json_schema
-from rewardkit.judge import Judge, judge
 from rewardkit.keywords import Keywords, keywords
-from rewardkit.language_consistency import LanguageConsistency, language_consistency, lingua_detector
 from rewardkit.length import (
     CosineLength,
     LengthBand,
@@ -60,12 +60,18 @@ from rewardkit.ngram_diversity import NgramDiversity, ngram_diversity
 from rewardkit.reasoning_steps import ReasoningSteps, reasoning_steps
 from rewardkit.regex_match import RegexMatch, regex_match
 from rewardkit.repetition import RepetitionPenalty, repetition_penalty
-from rewardkit.reward_model import RewardModel, reward_model
 from rewardkit.shaping import Mapped, Threshold
 from rewardkit.structure import SoftFormat, StrictFormat, soft_format, strict_format
 from rewardkit.tag_counts import TagCount, XmlCount, tag_count, xml_count
 from rewardkit.think_format import ThinkFormat, think_format
 from rewardkit.truncated import Truncated, truncated
+
+if TYPE_CHECKING:  # loaded when first used, see below
+    from rewardkit import presets
+    from rewardkit.judging.judge import Judge, judge
+    from rewardkit.judging.reward_model import RewardModel, reward_model
+    from rewardkit.language import LanguageConsistency, language_consistency, lingua_detector
+    from rewardkit.schemas import JsonSchema, json_schema
 
 __all__ = [
     "Answer",
@@ -155,3 +161,31 @@ __all__ = [
     "truncated",
     "xml_count",
 ]
+
+_LATER = {
+    "JsonSchema": "schemas",
+    "Judge": "judging.judge",
+    "LanguageConsistency": "language",
+    "RewardModel": "judging.reward_model",
+    "json_schema": "schemas",
+    "judge": "judging.judge",
+    "language_consistency": "language",
+    "lingua_detector": "language",
+    "reward_model": "judging.reward_model",
+}
+"""Names whose modules are loaded when first used: what few sessions need does not slow the import for all. None of
+these modules has the name of what it holds: importing it would put it in the place of the reward."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name == "presets":
+            return importlib.import_module("rewardkit.presets")
+        if name not in _LATER:
+            raise AttributeError(f"module 'rewardkit' has no attribute {name!r}")
+        module = importlib.import_module(f"rewardkit.{_LATER[name]}")
+        globals().update({other: getattr(module, other) for other, home in _LATER.items() if home == _LATER[name]})
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

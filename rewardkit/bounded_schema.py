@@ -60,7 +60,7 @@ def validator_of(schema: str) -> Any:
     """The bounded validator of a schema in canonical form.
 
     Raises:
-        ImportError, ValueError: see :class:`rewardkit.json_schema.JsonSchema`.
+        ImportError, ValueError: see :class:`rewardkit.schemas.JsonSchema`.
     """
     try:
         import jsonschema

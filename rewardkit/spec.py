@@ -23,6 +23,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -135,14 +136,16 @@ def fingerprint(reward: Reward) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+@cache
 def registered() -> dict[str, type]:
     """The classes that a spec may name, by name: the rewards of this package and what their fields hold."""
     import rewardkit
     from rewardkit import presets, schedule
     from rewardkit.equivalence import Budget
 
-    holders = (rewardkit, presets, schedule, *_submodules(presets))
-    found = [value for holder in holders for value in vars(holder).values() if _is_own_class(value)]
+    public = [getattr(rewardkit, name) for name in rewardkit.__all__]
+    held = [value for holder in (presets, schedule, *_submodules(presets)) for value in vars(holder).values()]
+    found = [value for value in (*public, *held) if _is_own_class(value)]
     return {cls.__name__: cls for cls in [*found, Budget]}
 
 
@@ -332,7 +335,8 @@ def ready_rewards() -> dict[str, Reward]:
     import rewardkit
     from rewardkit import presets
 
-    found = {name: value for name, value in vars(rewardkit).items() if isinstance(value, Reward)}
+    public = {name: getattr(rewardkit, name) for name in rewardkit.__all__}
+    found = {name: value for name, value in public.items() if isinstance(value, Reward)}
     found |= {f"presets.{name}": value for name, value in vars(presets).items() if isinstance(value, Reward)}
     return dict(sorted(found.items()))
 

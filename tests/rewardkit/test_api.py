@@ -20,12 +20,32 @@ HEAVY = (
 )
 ROOT = Path(rewardkit.__file__).resolve().parents[1]
 
-PUBLIC = {name for name, value in vars(rewardkit).items() if not name.startswith("_") and not inspect.ismodule(value)}
+EVERYTHING = {name: getattr(rewardkit, name) for name in dir(rewardkit) if not name.startswith("_")}
+PUBLIC = {name for name, value in EVERYTHING.items() if not inspect.ismodule(value)} - {"TYPE_CHECKING"}
 
 
 def test_all_is_complete_and_sorted() -> None:
     assert set(rewardkit.__all__) == PUBLIC | {"__version__", "presets", "schedule"}
     assert rewardkit.__all__ == sorted(rewardkit.__all__)
+
+
+def test_a_module_that_is_loaded_later_never_takes_the_place_of_its_reward() -> None:
+    later = sorted(set(rewardkit._LATER.values()))
+    code = f"import importlib, rewardkit\nfor m in {later}: importlib.import_module('rewardkit.' + m)\n"
+    code += "print([n for n in rewardkit._LATER if type(getattr(rewardkit, n)).__name__ == 'module'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_import_loads_them_not() -> None:
+    code = "import rewardkit, sys; print([m for m in rewardkit._LATER.values() if 'rewardkit.' + m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'rewardkit' has no attribute 'boxed'"):
+        rewardkit.boxed  # noqa: B018
 
 
 def test_every_name_is_importable() -> None:
@@ -42,12 +62,12 @@ def test_every_public_class_and_function_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize(
     "reward_class",
-    [v for v in vars(rewardkit).values() if inspect.isclass(v) and issubclass(v, Reward) and v is not Reward],
+    [v for v in EVERYTHING.values() if inspect.isclass(v) and issubclass(v, Reward) and v is not Reward],
 )
 def test_every_reward_class_has_a_ready_instance_or_takes_other_rewards(reward_class: type[Reward]) -> None:
     wrapper = any(f.default is MISSING and f.default_factory is MISSING for f in fields(reward_class))
     wrapper = wrapper or inspect.isabstract(reward_class)
-    ready = [value for value in vars(rewardkit).values() if type(value) is reward_class]
+    ready = [value for value in EVERYTHING.values() if type(value) is reward_class]
     assert wrapper or ready == [reward_class()]
     assert wrapper or ">>>" in (reward_class.__doc__ or "")
 

@@ -127,7 +127,8 @@ class TestCall:
 
     @pytest.mark.parametrize("reward", READY, ids=repr)
     def test_of_no_completions_is_no_values(self, reward: Reward) -> None:
-        assert reward(completions=[], prompts=[], ground_truth=[], completion_ids=[]) == []
+        columns = "prompts ground_truth completion_ids pattern schema language truncated tests".split()
+        assert reward(completions=[], **{column: [] for column in columns}) == []
 
     def test_gives_a_plain_list_of_floats(self) -> None:
         values = Constant(values=(1, True, None, Fraction(1, 2)))(["a"] * 4)

@@ -1,6 +1,6 @@
 r"""A reward for JSON that satisfies a JSON Schema, checked in bounded time.
 
->>> from rewardkit.json_schema import JsonSchema
+>>> from rewardkit.schemas import JsonSchema
 >>> point = JsonSchema(schema={"type": "object", "required": ["x"], "properties": {"x": {"type": "number"}}})
 >>> point(['{"x": 1.5}', '{"x": "1.5"}', "x is 1.5"])
 [1.0, 0.0, 0.0]
@@ -54,7 +54,7 @@ class JsonSchema(Reward):
         ColumnError: no column of schemas, or a row that holds none, with the row.
 
     Example:
-        >>> from rewardkit.json_schema import JsonSchema, json_schema
+        >>> from rewardkit.schemas import JsonSchema, json_schema
         >>> JsonSchema(schema={"type": "array", "items": {"type": "integer"}}, section="answer")(
         ...     ["<answer>[1, 2]</answer>", "<answer>\n```json\n[1]\n```\n</answer>", '<answer>["1"]</answer>', ""])
         [1.0, 1.0, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""Specification of rewardkit.json_schema: JSON that satisfies a schema, read strictly."""
+"""Specification of rewardkit.schemas: JSON that satisfies a schema, read strictly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardkit import ColumnError, Outcome, Reward
-from rewardkit.json_schema import JsonSchema, json_schema
+from rewardkit.schemas import JsonSchema, json_schema
 
 POINT = {
     "type": "object",
@@ -289,14 +289,14 @@ class TestTheExtra:
         return ran.stdout.strip()
 
     def test_nothing_is_loaded_before_a_schema_is_there(self) -> None:
-        code = "import sys; from rewardkit.json_schema import json_schema; print('jsonschema' in sys.modules)"
+        code = "import sys; from rewardkit.schemas import json_schema; print('jsonschema' in sys.modules)"
         assert self.run(code) == "False"
 
     def test_where_the_package_is_missing_the_error_names_the_extra(self) -> None:
         code = """
 import sys
 sys.modules["jsonschema"] = None
-from rewardkit.json_schema import JsonSchema
+from rewardkit.schemas import JsonSchema
 try:
     JsonSchema(schema={})
 except ImportError as error:

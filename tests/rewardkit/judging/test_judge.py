@@ -1,4 +1,4 @@
-"""Specification of rewardkit.judge: questions that cannot be forged, replies read strictly, failures that are said."""
+"""Specification of judge: questions that cannot be forged, replies read strictly, failures that are said."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from rewardkit import combine, exact_match
 from rewardkit.contract import Batch, ColumnError, RewardError
-from rewardkit.judge import Judge, judge
+from rewardkit.judging.judge import Judge, judge
 from rewardkit.judging.prompts import fenced, fill, prompt_text, shortened
 from rewardkit.judging.replies import read_score
 from rewardkit.judging.waiting import apart
 from rewardkit.spec import from_spec, to_spec
 from rewardkit.waiting import bounded
-from tests.rewardkit.local_server import NO_PAUSE, LocalServer, Request, Response, serve
+from tests.rewardkit.judging.local_server import NO_PAUSE, LocalServer, Request, Response, serve
 
 SECRET = "sk-do-not-show-this"
 BLOCK = r"<{0} (?P<mark>[0-9a-f]{{16}})>\n(?P<text>.*?)\n</{0} (?P=mark)>"
@@ -417,7 +417,7 @@ class TestInAStack:
         reward = Judge(scale=(1, 5), api_key_env="JUDGE_KEY", extra={"top_p": 1.0}, cache_dir=Path("kept"))
         spec = json.dumps(to_spec(reward))
         assert SECRET not in spec
-        assert from_spec(json.loads(spec)) == reward
+        assert from_spec(json.loads(spec), allow=["Judge"]) == reward
 
 
 class TestFailures:

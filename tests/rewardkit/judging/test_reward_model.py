@@ -1,4 +1,4 @@
-"""Specification of rewardkit.reward_model: vLLM's and OpenRLHF's protocol, local scorers, one finite number a row."""
+"""Specification of reward_model: vLLM's and OpenRLHF's protocol, local scorers, one finite number a row."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from rewardkit import combine, exact_match
 from rewardkit.contract import Batch, ColumnError, Outcome, RewardError
-from rewardkit.reward_model import RewardModel, reward_model
-from tests.rewardkit.local_server import NO_PAUSE, LocalServer, Request, Response, serve
+from rewardkit.judging.reward_model import RewardModel, reward_model
+from tests.rewardkit.judging.local_server import NO_PAUSE, LocalServer, Request, Response, serve
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Specification of rewardkit.language_consistency: the share of the target language, by script or detector."""
+"""Specification of rewardkit.language: the share of the target language, by script or detector."""
 
 from __future__ import annotations
 
