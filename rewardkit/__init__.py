@@ -43,6 +43,7 @@ from rewardkit.contract import (
     Reward,
     RewardError,
     RewardFunction,
+    completion_text,
 )
 from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_answer
 from rewardkit.functions import Function, Guarded, PerCompletion, reward
@@ -71,7 +72,10 @@ if TYPE_CHECKING:  # loaded when first used, see below
     from rewardkit.judging.judge import Judge, judge
     from rewardkit.judging.reward_model import RewardModel, reward_model
     from rewardkit.language import LanguageConsistency, language_consistency, lingua_detector
+    from rewardkit.report import Report
     from rewardkit.schemas import JsonSchema, json_schema
+    from rewardkit.spec import from_spec, load_spec, save_spec, to_spec
+    from rewardkit.testing import check_reward
 
 __all__ = [
     "Answer",
@@ -109,6 +113,7 @@ __all__ = [
     "ReasoningSteps",
     "RegexMatch",
     "RepetitionPenalty",
+    "Report",
     "Reward",
     "RewardError",
     "RewardFunction",
@@ -127,12 +132,15 @@ __all__ = [
     "__version__",
     "answer_accuracy",
     "boxed_accuracy",
+    "check_reward",
     "choice_accuracy",
     "combine",
+    "completion_text",
     "cosine_length",
     "equivalent",
     "exact_match",
     "extract_answer",
+    "from_spec",
     "group_length",
     "json_schema",
     "judge",
@@ -140,6 +148,7 @@ __all__ = [
     "language_consistency",
     "length_band",
     "lingua_detector",
+    "load_spec",
     "max_of",
     "min_of",
     "ngram_diversity",
@@ -152,12 +161,14 @@ __all__ = [
     "reward",
     "reward_model",
     "route",
+    "save_spec",
     "schedule",
     "soft_format",
     "soft_overlong",
     "strict_format",
     "tag_count",
     "think_format",
+    "to_spec",
     "truncated",
     "xml_count",
 ]
@@ -166,12 +177,18 @@ _LATER = {
     "JsonSchema": "schemas",
     "Judge": "judging.judge",
     "LanguageConsistency": "language",
+    "Report": "report",
     "RewardModel": "judging.reward_model",
+    "check_reward": "testing",
+    "from_spec": "spec",
     "json_schema": "schemas",
     "judge": "judging.judge",
     "language_consistency": "language",
     "lingua_detector": "language",
+    "load_spec": "spec",
     "reward_model": "judging.reward_model",
+    "save_spec": "spec",
+    "to_spec": "spec",
 }
 """Names whose modules are loaded when first used: what few sessions need does not slow the import for all. None of
 these modules has the name of what it holds: importing it would put it in the place of the reward."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -56,9 +56,11 @@ _Self = TypeVar("_Self", bound="Reward")
 
 
 class RewardFunction(Protocol):
-    """Anything a trainer may call as a reward."""
+    """Anything a trainer may call as a reward; a coroutine function gives its values when awaited."""
 
-    def __call__(self, *, completions: Any, prompts: Any, **columns: Any) -> Sequence[float | None]: ...
+    def __call__(
+        self, *, completions: Any, prompts: Any, **columns: Any
+    ) -> Sequence[float | None] | Awaitable[Sequence[float | None]]: ...
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -207,7 +207,7 @@ REMEDIES = {
     "unknown_keywords": "end the signature with **columns: trainers pass every column of the data set",
     "trainer_columns": "treat a trainer's column that is None as one that is not there",
     "message_invariant": "score one text and let @rewardkit.reward read it, or read it with "
-    "rewardkit.contract.completion_text(completion); or pass message_invariant=False and completions in the one "
+    "rewardkit.completion_text(completion); or pass message_invariant=False and completions in the one "
     "format that it takes",
     "order": "compute row i from completions[i] and column[i]; do not sort, do not count calls",
     "batch_invariant": "compute a row from that row; a reward that compares a group is checked with "
