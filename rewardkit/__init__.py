@@ -73,6 +73,7 @@ if TYPE_CHECKING:  # loaded when first used, see below
     from rewardkit.judging.reward_model import RewardModel, reward_model
     from rewardkit.language import LanguageConsistency, language_consistency, lingua_detector
     from rewardkit.report import Report
+    from rewardkit.sandbox.code_tests import CodeTests, code_tests
     from rewardkit.schemas import JsonSchema, json_schema
     from rewardkit.spec import from_spec, load_spec, save_spec, to_spec
     from rewardkit.testing import check_reward
@@ -87,6 +88,7 @@ __all__ = [
     "Call",
     "ChoiceAccuracy",
     "Clipped",
+    "CodeTests",
     "ColumnError",
     "Combined",
     "Composite",
@@ -134,6 +136,7 @@ __all__ = [
     "boxed_accuracy",
     "check_reward",
     "choice_accuracy",
+    "code_tests",
     "combine",
     "completion_text",
     "cosine_length",
@@ -174,12 +177,14 @@ __all__ = [
 ]
 
 _LATER = {
+    "CodeTests": "sandbox.code_tests",
     "JsonSchema": "schemas",
     "Judge": "judging.judge",
     "LanguageConsistency": "language",
     "Report": "report",
     "RewardModel": "judging.reward_model",
     "check_reward": "testing",
+    "code_tests": "sandbox.code_tests",
     "from_spec": "spec",
     "json_schema": "schemas",
     "judge": "judging.judge",

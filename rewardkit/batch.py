@@ -222,7 +222,7 @@ def _check_ground_truth(value: Any, name: str, row: int) -> None:
             raise ColumnError(f"{where} is blank; fill it, drop the row, or set it to None for 'not scored'")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ColumnError(f"{where} is {value}; a reference must be finite")
-    elif isinstance(value, (bytes, Mapping)):
+    elif value is not None and (isinstance(value, (bytes, Mapping)) or not hasattr(value, "__float__")):
         raise ColumnError(f"{where} is {short(value)}; expected text, a number or a list of them")
 
 

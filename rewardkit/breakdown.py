@@ -7,10 +7,10 @@ nested weights were rounded, a last component named ``rounding`` holds the diffe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from rewardkit.outcome import Outcome, Part, Status
+from rewardkit.outcome import Outcome, Status
 
 ROUNDING = "rounding"
 
@@ -20,40 +20,71 @@ class Component(NamedTuple):
 
     Attributes:
         path: the names from the top, joined by ``/``.
-        value: what it gave, before its weight; ``None`` for "not scored".
+        outcome: what it gave, as the component itself said it.
         weight: the factor of its value in the total, all weights above it multiplied; ``None`` where it is
             not added (a gate, a factor of a product, the raw value of a map).
         contribution: what it added to the total; ``None`` where it is not added or not scored. Of a component
             that is made of others it is what is left after theirs: 0.0, or what a clip took.
-        gated: whether a gate hid it.
-        clipped: whether a clip changed its value.
-        status: why it is what it is.
-        detail: one short sentence; may be empty.
-        extracted: what was judged, where something is looked for.
-        gold: the reference.
-        gold_column: the column of the reference.
         scheduled: whether its own weight follows the training step.
         milliseconds: wall time per completion of its last batch, its members included.
     """
 
     path: str
-    value: float | None
+    outcome: Outcome
     weight: float | None
     contribution: float | None
-    gated: bool
-    clipped: bool
-    status: Status
-    detail: str
-    extracted: str | None
-    gold: str | None
-    gold_column: str | None
-    scheduled: bool
+    scheduled: bool = False
     milliseconds: float = 0.0
 
     @property
     def name(self) -> str:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
+
+    @property
+    def value(self) -> float | None:
+        """What it gave, before its weight; ``None`` for "not scored"."""
+        return self.outcome.value
+
+    @property
+    def status(self) -> Status:
+        """Why it is what it is."""
+        return self.outcome.status
+
+    @property
+    def detail(self) -> str:
+        """One short sentence; may be empty."""
+        return self.outcome.detail
+
+    @property
+    def gated(self) -> bool:
+        """Whether a gate hid it."""
+        return self.outcome.status == "gated"
+
+    @property
+    def clipped(self) -> bool:
+        """Whether a clip changed its value."""
+        return self.outcome.clipped
+
+    @property
+    def extracted(self) -> str | None:
+        """What was judged, where something is looked for."""
+        return self.outcome.extracted
+
+    @property
+    def gold(self) -> str | None:
+        """The reference."""
+        return self.outcome.gold
+
+    @property
+    def gold_column(self) -> str | None:
+        """The column of the reference."""
+        return self.outcome.gold_column
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it but the outcome's own parts, by name."""
+        names = "path value weight contribution gated clipped status detail extracted gold gold_column scheduled"
+        return {name: getattr(self, name) for name in [*names.split(), "milliseconds"]}
 
 
 def components(outcome: Outcome, name: str, milliseconds: Mapping[str, float] | None = None) -> tuple[Component, ...]:
@@ -67,31 +98,25 @@ def components(outcome: Outcome, name: str, milliseconds: Mapping[str, float] | 
     """
     times = milliseconds or {}
     if not outcome.parts:
-        return (_component(Part(name, 1.0, outcome), name, 1.0, outcome.value, times.get("", 0.0)),)
-    rows = list(_below(outcome, "", 1.0, times))
+        return (Component(name, outcome, 1.0, outcome.value, False, times.get("", 0.0)),)
+    rows: list[Component] = []
     own = _remainder(outcome, 1.0)
     if own or outcome.clipped or not _adds_up(outcome):
-        rows.insert(0, _component(Part(name, 1.0, outcome), name, 1.0, own, times.get("", 0.0)))
+        rows.append(Component(name, outcome, 1.0, own, False, times.get("", 0.0)))
+    _list_below(outcome, "", 1.0, times, rows)
     return tuple(rows if outcome.value is None else _exact(rows, outcome.value))
 
 
-def _below(outcome: Outcome, prefix: str, factor: float | None, times: Mapping[str, float]) -> Iterator[Component]:
-    for part in outcome.parts:
-        path = f"{prefix}{part.name}"
-        weight = None if factor is None or part.weight is None else factor * part.weight
-        own = None if weight is None else _remainder(part.outcome, weight)
-        yield _component(part, path, weight, own, times.get(path, 0.0))
-        yield from _below(part.outcome, f"{path}/", weight, times)
-
-
-def _component(
-    part: Part, path: str, weight: float | None, contribution: float | None, milliseconds: float
-) -> Component:
-    o = part.outcome
-    return Component(
-        path, o.value, weight, contribution, o.status == "gated", o.clipped, o.status, o.detail,
-        o.extracted, o.gold, o.gold_column, part.scheduled, milliseconds,
-    )  # fmt: skip
+def _list_below(
+    outcome: Outcome, prefix: str, factor: float | None, times: Mapping[str, float], rows: list[Component]
+) -> None:
+    for name, weight, part, scheduled in outcome.parts:
+        path = prefix + name
+        whole = None if factor is None or weight is None else factor * weight
+        own = None if whole is None else _remainder(part, whole)
+        rows.append(Component(path, part, whole, own, scheduled, times.get(path, 0.0)))
+        if part.parts:
+            _list_below(part, f"{path}/", whole, times, rows)
 
 
 def _adds_up(outcome: Outcome) -> bool:
@@ -103,6 +128,8 @@ def _remainder(outcome: Outcome, weight: float) -> float | None:
     """What the outcome adds beyond its parts."""
     if outcome.value is None:
         return None
+    if not outcome.parts:
+        return weight * outcome.value
     below = [weight * part.weight * part.outcome.value for part in outcome.parts if part.contribution is not None]  # type: ignore[operator]
     total = weight * outcome.value
     if not below:
@@ -115,7 +142,7 @@ def _remainder(outcome: Outcome, weight: float) -> float | None:
 def _exact(rows: list[Component], total: float) -> list[Component]:
     """The same with a last component that makes the sum exact, where rounding left a difference."""
     for _ in range(4):  # one is enough, a second where a huge sum was clipped to a tiny one
-        left = total - sum(row.contribution for row in rows if row.contribution is not None)
+        left = total - sum([row.contribution for row in rows if row.contribution is not None])
         if left == 0.0:
             break
         rows.append(_rounding(left))
@@ -123,5 +150,4 @@ def _exact(rows: list[Component], total: float) -> list[Component]:
 
 
 def _rounding(left: float) -> Component:
-    detail = "floating-point rounding of nested weights"
-    return Component(ROUNDING, left, 1.0, left, False, False, "scored", detail, None, None, None, False)
+    return Component(ROUNDING, Outcome(left, "scored", "floating-point rounding of nested weights"), 1.0, left)

@@ -54,9 +54,18 @@ class Gated(Composite):
     def _default_name(self) -> str:
         return self.reward.__name__
 
+    @property
+    def gate_name(self) -> str:
+        """The name of the part that opened or shut it; numbered where a gate below has the same."""
+        below, inner = 1, self.reward
+        while isinstance(inner, Composite) and hasattr(inner, "reward"):  # parts of wrappers stand on one level
+            below += isinstance(inner, Gated) and inner.by.__name__ == self.by.__name__
+            inner = inner.reward
+        return f"gate:{self.by.__name__}" + (f"#{below}" if below > 1 else "")
+
     def plan(self, batch: Batch) -> Plan:
         """Ask the gate first, then score the rows that pass."""
-        gate_name = f"gate:{self.by.__name__}"
+        gate_name = self.gate_name
         (verdicts,) = yield [Call(gate_name, self.by, batch)]
         passed = [i for i, v in enumerate(verdicts) if v.value is not None and v.value >= self.at_least]
         inner: dict[int, Outcome] = {}

@@ -17,7 +17,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
-from functools import cached_property, partial
+from functools import cached_property
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text
@@ -113,9 +114,12 @@ class Reward(ABC):
 
     @property
     def aio(self) -> Callable[..., Coroutine[Any, Any, list[float | None]]]:
-        """The reward as a coroutine function, for trainers that look for one; it keeps the name and pickles."""
-        function = partial(_call_async, self)
-        function.__name__ = self.__name__  # type: ignore[attr-defined]
+        """The reward as a coroutine function of its own name, for trainers that look for one.
+
+        It is a function, not a partial or an object, as trainers look at either; pickle the reward instead.
+        """
+        function = FunctionType(_score_async.__code__, globals(), self.__name__, _score_async.__defaults__)
+        function.__kwdefaults__ = {"_reward": self}
         return function
 
     def score(self, batch: Batch) -> list[Outcome]:
@@ -299,11 +303,12 @@ class AsyncReward(Reward):
         return True
 
 
-async def _call_async(reward: Reward, completions: Any, prompts: Any = None, **columns: Any) -> list[float | None]:
+async def _score_async(completions: Any, prompts: Any = None, *, _reward: Reward, **columns: Any) -> list[float | None]:
+    """What `Reward.aio` is a copy of, with the reward as its default."""
     from rewardkit.waiting import AsyncRun
 
     batch = Batch.of(completions, {"prompts": prompts, **columns})
-    return _logged(reward, batch, await AsyncRun().score_async(reward, batch))
+    return _logged(_reward, batch, await AsyncRun().score_async(_reward, batch))
 
 
 def _logged(reward: Reward, batch: Batch, outcomes: Sequence[Outcome]) -> list[float | None]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One completion of a report.
 
@@ -181,7 +181,7 @@ class Report(Sequence[Row]):
                 "row": row.index,
                 "total": row.total,
                 "status": row.status,
-                "components": [component._asdict() for component in row.components],
+                "components": [component.to_dict() for component in row.components],
             }
             for row in self.rows
         ]
@@ -197,7 +197,7 @@ class Report(Sequence[Row]):
         columns: dict[str, list[Any]] = {"total": self.totals, "status": [o.status for o in self.outcomes]}
         for row in self.rows:
             for component in row.components:
-                for name, value in component._asdict().items():
+                for name, value in component.to_dict().items():
                     if name != "path":
                         columns.setdefault(f"{component.path}/{name}", [None] * len(self))[row.index] = value
         return pd.DataFrame(columns)

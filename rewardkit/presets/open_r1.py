@@ -1,7 +1,7 @@
 r"""The rewards of open-r1 by their names in its registry, value for value; lengths are in `open_r1_lengths`.
 
-Its four rewards that run code need its sandboxes and are not here; see `rewardkit.code_tests`. Accuracy needs the
-package math-verify (extra ``trl``).
+Its four rewards that run code need its sandboxes and are not here; see `rewardkit.sandbox.code_tests`. Accuracy
+needs the package math-verify (extra ``trl``).
 
     >>> from rewardkit import presets
     >>> good = "<think>\n6 * 3\n</think>\n<answer>\n\\boxed{18}\n</answer>"

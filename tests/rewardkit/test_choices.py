@@ -113,6 +113,11 @@ class TestGate:
             fixed("g", 1.0, 0.0)
         ).named("s")
 
+    def test_within_a_gate_of_the_same_name_is_told_apart(self) -> None:
+        inner = fixed("a", 5.0).gate(fixed("g", 0.5), at_least=0.5).clip(0, 4)
+        row = inner.gate(fixed("g", 1.0)).explain(["x"])[0]
+        assert [(c.path, c.value) for c in row.components] == [("a", 4.0), ("gate:g", 0.5), ("gate:g#2", 1.0)]
+
     def test_that_is_a_component_too_is_scored_once(self) -> None:
         seen: list[tuple[str, ...]] = []
         gate = Counting(seen=seen, name="g")

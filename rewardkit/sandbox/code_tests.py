@@ -1,6 +1,6 @@
 r'''A reward for code that passes its tests, run in a sandbox.
 
->>> from rewardkit.code_tests import code_tests
+>>> from rewardkit.sandbox.code_tests import code_tests
 >>> answer = """Double it:
 ... ```python
 ... print(int(input()) * 2)
@@ -68,7 +68,7 @@ class CodeTests(Reward):
         SandboxError: this machine has no sandbox, or none that holds what is required.
 
     Example:
-        >>> from rewardkit.code_tests import CodeTests
+        >>> from rewardkit.sandbox.code_tests import CodeTests
         >>> answer = "```python\ndef add(a, b):\n    return a + b\n```"
         >>> tests = ["assert add(1, 2) == 3", "assert add('a', 'b') == 'ab'", "assert add(0, 0) == 1"]
         >>> CodeTests()([answer, "I cannot."], tests=[tests, tests])
@@ -118,7 +118,8 @@ class CodeTests(Reward):
         if cases is None:
             return Outcome(None, "not_scored", f"the row has no {self.tests_key}", gold_column=self.tests_key)
         if code is None:
-            return Outcome(0.0, "no_answer", "no fence of Python in the final part", gold_column=self.tests_key)
+            why = "no closed fence of Python in the final part"
+            return Outcome(0.0, "no_answer", why, gold=f"{len(cases)} tests", gold_column=self.tests_key)
         return None
 
     def _outcome(self, code: str, cases: list[Case], results: list[CaseResult]) -> Outcome:
@@ -135,7 +136,8 @@ class CodeTests(Reward):
             status = "correct"
         elif not statuses.isdisjoint(("timeout", "error")):
             status = "timeout" if "timeout" in statuses else "error"
-        return Outcome(value, status, detail, extracted=code[:_SHOWN], gold_column=self.tests_key)
+        gold = f"{len(cases)} tests"
+        return Outcome(value, status, detail, extracted=code[:_SHOWN], gold=gold, gold_column=self.tests_key)
 
     def _limits(self) -> Limits:
         return Limits(

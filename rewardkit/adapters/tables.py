@@ -1,0 +1,69 @@
+"""Scoring rows of a table: which columns go into a stack, which come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rewardkit.adapters.components import component_paths, component_values
+from rewardkit.contract import Batch, Reward
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableScorer:
+    """A stack over the columns of a table.
+
+    Attributes:
+        stack: what is scored.
+        completions: the column with the completions.
+        prompts: the column with the prompts; ignored where the table has none.
+        total: the column that the stack's values go to.
+        prefix: stands before each component's path in the names of their columns.
+    """
+
+    stack: Reward
+    completions: str = "completion"
+    prompts: str = "prompt"
+    total: str = "reward"
+    prefix: str = "rewards/"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns that come out, the total first."""
+        return (self.total, *(f"{self.prefix}{path}" for path in component_paths(self.stack)))
+
+    def scored(self, table: Mapping[str, list[Any]]) -> dict[str, list[float | None]]:
+        """The columns that come out; ``None`` where nothing was scored.
+
+        Raises:
+            KeyError: there is no column of completions.
+            ColumnError, RewardError, TypeError: as for the stack.
+        """
+        if self.completions not in table:
+            raise KeyError(f"no column {self.completions!r} among {', '.join(table)}; name it with completions=")
+        columns = {name: values for name, values in table.items() if name not in (self.completions, self.prompts)}
+        columns["prompts"] = table.get(self.prompts)  # type: ignore[assignment]
+        outcomes = self.stack.score(Batch.of(table[self.completions], columns))
+        paths = component_paths(self.stack)
+        rows = [component_values(outcome, paths) for outcome in outcomes]
+        values = [[outcome.value for outcome in outcomes], *([row[path] for row in rows] for path in paths)]
+        return dict(zip(self.names, values, strict=True))
+
+
+def plain(values: Any) -> list[Any]:
+    """A column as a list, arrays within it too; what pandas calls missing is ``None``.
+
+    Example:
+        >>> import numpy as np
+        >>> plain(np.array([np.array([1, 2]), None], dtype=object))
+        [[1, 2], None]
+    """
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    missing = values.isna().tolist() if hasattr(values, "isna") else [False] * len(listed)
+    return [None if absent else _plain_cell(value) for value, absent in zip(listed, missing, strict=True)]
+
+
+def _plain_cell(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
