@@ -37,19 +37,10 @@ _HELPERS = ("prompts", "log_metric", "log_extra")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Function(Reward):
-    """A plain function of the contract as a :class:`Reward`, so that it adds, scales and explains.
-
-    Attributes:
-        function: called by keyword with ``completions``, ``prompts`` and every column; a coroutine function
-            is awaited. It prints by its dotted name; the reward pickles where the function does.
-    """
+class _Calling(Reward):
+    """A function of the user as a reward."""
 
     function: Callable[..., Any]
-
-    def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(f"a reward must be callable, got {self.function!r}")
 
     def _default_name(self) -> str:
         return _function_name(self.function)
@@ -63,6 +54,20 @@ class Function(Reward):
     def thread_safe(self) -> bool:
         """False: it may use what belongs to the main thread, such as signals."""
         return False
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Function(_Calling):
+    """A plain function of the contract as a :class:`Reward`, so that it adds, scales and explains.
+
+    Attributes:
+        function: called by keyword with ``completions``, ``prompts`` and every column; a coroutine function
+            is awaited. It prints by its dotted name; the reward pickles where the function does.
+    """
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"a reward must be callable, got {self.function!r}")
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Call the function and read its values."""
@@ -90,7 +95,7 @@ class Function(Reward):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PerCompletion(Reward):
+class PerCompletion(_Calling):
     """A function of one completion as a reward of the contract; made by :func:`reward`.
 
     Attributes:
@@ -100,7 +105,6 @@ class PerCompletion(Reward):
         concurrency: how many calls of a coroutine function may wait at once.
     """
 
-    function: Callable[..., Any]
     concurrency: int = 32
 
     def __post_init__(self) -> None:
@@ -109,19 +113,6 @@ class PerCompletion(Reward):
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
         self._parameters  # noqa: B018 - a signature that cannot be served is refused here
-
-    def _default_name(self) -> str:
-        return _function_name(self.function)
-
-    @cached_property
-    def asynchronous(self) -> bool:
-        """Whether the function is a coroutine function."""
-        return _is_coroutine_function(self.function)
-
-    @property
-    def thread_safe(self) -> bool:
-        """False, as for a plain function."""
-        return False
 
     @cached_property
     def _parameters(self) -> tuple[Mapping[str, bool], bool]:

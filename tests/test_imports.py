@@ -90,7 +90,9 @@ def test_a_pure_file_imports_no_settings_and_does_no_input_or_output(name: str) 
 def test_rewardkit_loads_its_heavy_libraries_only_when_needed() -> None:
     for path in (ROOT / "rewardkit").rglob("*.py"):
         found = forbidden_in(imports(at_import(tree_of(path)), path), LAZY)
-        assert not found or name_of(path) in ON_DEMAND, f"{name_of(path)} imports {sorted(found)} at its top; import it where it is used"
+        assert not found or name_of(path) in ON_DEMAND, (
+            f"{name_of(path)} imports {sorted(found)} at its top; import it where it is used"
+        )
 
 
 def test_rewardkit_evaluates_no_text() -> None:

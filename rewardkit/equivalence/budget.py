@@ -7,23 +7,14 @@ asyncio and in spawned processes. POSIX only (the limits on memory and processor
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import selectors
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
-STARTUP_SECONDS = 120.0
-"""How long a worker may take to load sympy; a loaded machine needs tens of seconds."""
+from rewardkit.line_process import LineProcess
 
 
 @dataclass(frozen=True)
@@ -60,88 +51,36 @@ class Reply:
 
 
 class Worker:
-    """One worker process and the pipe to it."""
+    """One worker process."""
 
     def __init__(self, budget: Budget) -> None:
-        source = str(Path(__file__).resolve().parents[2])
-        paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "rewardkit.equivalence.worker",
-                str(budget.memory_bytes),
-                str(budget.seconds),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,  # Ctrl-C in a terminal is for the parent
-        )
-        self._buffer = b""
-        try:
-            ready = self._receive(STARTUP_SECONDS)
-        except EOFError:
-            ready = None
-        except BaseException:
-            self.kill()
-            raise
-        if ready is None:
-            self.kill()
-            raise RuntimeError(
-                f"the worker for symbolic comparison did not start; run `{sys.executable} -c 'import sympy'` to see why"
-            )
+        limits = (str(budget.memory_bytes), str(budget.seconds))
+        self._lines = LineProcess("rewardkit.equivalence.worker", *limits, hint="sympy")
+        self.kill = self._lines.kill
 
     def compare(self, request: Request, seconds: float) -> Reply:
         """One comparison; after a timeout or an error of the process the worker is dead."""
-        assert self._process.stdin is not None
         tolerance = None if request.tolerance is None else str(request.tolerance)
-        line = json.dumps({"answer": request.answer, "truth": request.truth, "tolerance": tolerance})
+        asked = {"answer": request.answer, "truth": request.truth, "tolerance": tolerance}
         try:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-            reply = self._receive(seconds)
-        except (BrokenPipeError, EOFError):
-            self.kill()
+            reply = self._lines.ask(asked, seconds)
+        except EOFError:
             return Reply(error="the worker ended (out of memory or of processor time)")
         if reply is None:
-            self.kill()
             return Reply(timeout=True)
         if reply.get("last"):  # it has used up its memory
             self.kill()
         return Reply(equal=reply.get("equal"), error=reply.get("error", ""), detail=reply.get("detail", ""))
 
-    def _receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next reply, or None when the time is up."""
-        assert self._process.stdout is not None
-        deadline = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    return None
-                chunk = os.read(self._process.stdout.fileno(), 65_536)
-                if not chunk:
-                    raise EOFError
-                self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self._process.poll() is None
+        return self._lines.alive
 
-    def kill(self) -> None:
-        """End the process and collect it, so that no zombie stays."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):  # bytes that were still to be sent to a dead process
-                    pipe.close()
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._lines.pid
 
 
 class Pool:

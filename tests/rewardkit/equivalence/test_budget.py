@@ -23,8 +23,9 @@ import psutil
 import pytest
 
 from rewardkit import BoxedAccuracy, Budget, Outcome
-from rewardkit.equivalence.budget import Pool, Reply, Request, Worker
+from rewardkit.equivalence.budget import Pool, Reply, Request
 from rewardkit.equivalence.ladder import compare, compare_all
+from rewardkit.line_process import LineProcess
 
 ROOT = Path(__file__).resolve().parents[3]
 TIGHT, AMPLE = Budget(seconds=0.3), Budget(seconds=20.0)
@@ -52,7 +53,7 @@ def equal_and_pids(pool: Pool, pair: tuple[str, str], budget: Budget) -> tuple[b
 
 
 def pids(pool: Pool) -> list[int]:
-    return [worker._process.pid for _, worker in pool._idle]
+    return [worker.pid for _, worker in pool._idle]
 
 
 def worker_processes(parent: psutil.Process | None = None) -> list[psutil.Process]:
@@ -144,7 +145,7 @@ ENDLESS, RIGHT, WRONG = {ENDLESS!r}, {RIGHT!r}, {WRONG!r}
 reward = BoxedAccuracy(budget=Budget(seconds=0.3))
 completion = "\\boxed{{" + ENDLESS[0] + "}}"
 def pids():
-    return [worker._process.pid for _, worker in POOL._idle]
+    return [worker.pid for _, worker in POOL._idle]
 """
 
 IN_A_CHILD = """
@@ -286,7 +287,7 @@ class TestWorkers:
     ) -> None:
         assert pool.compare(request(RIGHT), AMPLE).equal is True
         with monkeypatch.context() as patch:
-            patch.setattr(Worker, "_receive", interrupted)
+            patch.setattr(LineProcess, "_receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 pool.compare(request(RIGHT), AMPLE)
         assert pids(pool) == []

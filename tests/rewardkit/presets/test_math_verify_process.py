@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from rewardkit import line_process
+from rewardkit.line_process import LineProcess
 from rewardkit.presets import math_verify_process, open_r1_accuracy, trl_accuracy
 from rewardkit.presets.math_verify_process import MATH_VERIFY, MathVerify, Verdict
 
@@ -112,7 +114,7 @@ class TestProcess:
         first._process.wait()
         assert own.verdicts("trl", [("18", r"\boxed{7}")]) == [Verdict(equal=False, truth="18", answer="7")]
         assert own._process is not first
-        first.end()
+        first.kill()
 
     def test_one_that_dies_in_mid_request_is_an_error_and_is_replaced(self, own: MathVerify) -> None:
         own.verdicts("trl", [("18", "")])
@@ -133,7 +135,7 @@ class TestProcess:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(math_verify_process._Process, "_receive", interrupted)
+            patched.setattr(LineProcess, "_receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 own.verdicts("trl", [("18", r"\boxed{18}")])
         assert own._process is None
@@ -151,7 +153,7 @@ class TestProcess:
     def test_a_process_that_does_not_start_says_how_to_see_why(
         self, own: MathVerify, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(math_verify_process, "STARTUP_SECONDS", 0.0)
+        monkeypatch.setattr(line_process, "STARTUP_SECONDS", 0.0)
         with pytest.raises(RuntimeError, match="import math_verify'` to see why"):
             own.verdicts("trl", [("18", "18")])
 
