@@ -77,12 +77,14 @@ def completion_rows(
 ) -> list[dict[str, Any]]:
     """The completions of one process as they are written to the log, one dictionary each."""
     components = collected.scores.values.tolist()
+    finished = collected.rollouts.finished.tolist()
     return [
         {
             "step": step,
             "split": split,
             "prompt": shown(prompt),
             "completion": text,
+            "truncated": not finished[i],
             "reward": _or_none(rewards[i]),
             "rewards": {name: _or_none(values[i]) for name, values in zip(names, components, strict=True)},
             "advantage": None if advantages is None else advantages[i],

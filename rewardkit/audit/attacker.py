@@ -19,7 +19,7 @@ from rewardkit.audit.attack_report import AttackReport
 from rewardkit.audit.bench import Bench, prepare
 from rewardkit.audit.exploits import CATALOGUE, Exploit, Seen
 from rewardkit.audit.scoring import Scored, Trial
-from rewardkit.audit.table import DataSet
+from rewardkit.table import DataSet
 from rewardkit.audit.weighing import WRONG, Honest, Rule, Tried, explained, weigh, weigh_wrong
 from rewardkit.contract import Outcome, RewardFunction
 

@@ -12,7 +12,7 @@ from rewardkit.audit.answers import accepted, wrong_answer
 from rewardkit.audit.layout import Layout, layouts
 from rewardkit.audit.scoring import Scorer, Trial
 from rewardkit.audit.structure import Structure, read_structure
-from rewardkit.audit.table import PROMPT_KEYS, Columns, DataSet, prompt_text, read_table
+from rewardkit.table import PROMPT_KEYS, Columns, DataSet, prompt_text, read_table
 from rewardkit.contract import GROUND_TRUTH_KEYS, ColumnError, Outcome, RewardFunction
 from rewardkit.equivalence import reference_answer
 from rewardkit.functions import as_reward
@@ -103,7 +103,7 @@ def prepare(
 
     Args:
         reward: a reward or a function of the contract.
-        dataset: as :func:`rewardkit.audit.table.read_table` takes it.
+        dataset: as :func:`rewardkit.table.read_table` takes it.
         sample: rows to look at, drawn with `seed`; ``None`` for all.
         seed: of the draw.
         step: what scheduled weights read.

@@ -18,7 +18,7 @@ from rewardkit.audit.answers import ambiguity, unreadable
 from rewardkit.audit.bench import Bench, prepare
 from rewardkit.audit.gold_report import GoldAudit, GoldFinding
 from rewardkit.audit.scoring import Scored, Trial
-from rewardkit.audit.table import DataSet
+from rewardkit.table import DataSet
 from rewardkit.batch import short
 from rewardkit.breakdown import Component, components
 from rewardkit.contract import ColumnError, Outcome, RewardFunction

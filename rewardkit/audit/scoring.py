@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from rewardkit.audit.table import Columns
+from rewardkit.table import Columns
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward
 
 Scored: TypeAlias = "Outcome | Exception"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rewardkit.audit.table import read_table
+from rewardkit.table import read_table
 from rewardkit.batch import ColumnError, short
 from rewardkit.replay.layouts import COMPLETIONS, PROMPTS
 

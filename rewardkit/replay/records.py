@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rewardkit.audit.table import read_table
+from rewardkit.table import read_table
 from rewardkit.batch import short
 
 LINES = (".jsonl", ".ndjson")

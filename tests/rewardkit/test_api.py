@@ -16,7 +16,7 @@ from rewardkit import Reward
 
 HEAVY = (
     *("torch", "transformers", "sympy", "math_verify", "latex2sympy2_extended", "regex", "datasets", "numpy", "pandas"),
-    *("rich", "jsonschema", "referencing", "openai", "httpx", "pyarrow", "lingua", "hypothesis", "tomli_w"),
+    *("rich", "jsonschema", "referencing", "openai", "httpx", "pyarrow", "lingua", "hypothesis", "tomli_w", "matplotlib"),
 )
 ROOT = Path(rewardkit.__file__).resolve().parents[1]
 
@@ -85,6 +85,7 @@ def imported_by(statement: str) -> set[str]:
     [
         "import rewardkit",
         "from rewardkit import *",
+        "import rewardkit.audit, rewardkit.replay",
         "from rewardkit.presets import sudoku_choice, gsm8k_r1",
         "import rewardkit; rewardkit.boxed_accuracy([r'\\boxed{1/2}'], ground_truth='0.5')",
         "import rewardkit; rewardkit.boxed_accuracy([r'\\boxed{\\sqrt{8}}'], ground_truth=r'2\\sqrt{2}')",

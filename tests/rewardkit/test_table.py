@@ -1,4 +1,4 @@
-"""Specification of rewardkit.audit.table: whatever a data set came as, it is columns of one length."""
+"""Specification of rewardkit.table: whatever a data set came as, it is columns of one length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rewardkit.audit.table import prompt_text, read_table
+from rewardkit.table import prompt_text, read_table
 
 ROWS = [{"question": "1 + 1?", "answer": "2"}, {"question": "2 + 2?", "answer": None}]
 COLUMNS = {"question": ["1 + 1?", "2 + 2?"], "answer": ["2", None]}
