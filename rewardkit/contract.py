@@ -124,16 +124,17 @@ class Reward(ABC):
 
     def score(self, batch: Batch) -> list[Outcome]:
         """:meth:`outcomes` of the whole tree, checked against the contract."""
-        return self._run(batch)[0]
+        return self.evaluate(batch)[0]
 
     def explain(self, completions: Any, prompts: Any = None, **columns: Any) -> Report:
         """Like a call, but with every component's value, weight, contribution, status and time."""
         from rewardkit.report import Report
 
-        outcomes, run = self._run(Batch.of(completions, {"prompts": prompts, **columns}))
+        outcomes, run = self.evaluate(Batch.of(completions, {"prompts": prompts, **columns}))
         return Report(tuple(outcomes), run.spent, self.__name__)
 
-    def _run(self, batch: Batch) -> tuple[list[Outcome], Run]:
+    def evaluate(self, batch: Batch) -> tuple[list[Outcome], Run]:
+        """The outcomes of the whole tree, and the run that has each component's time."""
         if not self.asynchronous:
             run = Run()
             return run.score(self, batch), run

@@ -19,9 +19,9 @@ from rewardkit.audit.attack_report import AttackReport
 from rewardkit.audit.bench import Bench, prepare
 from rewardkit.audit.exploits import CATALOGUE, Exploit, Seen
 from rewardkit.audit.scoring import Scored, Trial
-from rewardkit.table import DataSet
 from rewardkit.audit.weighing import WRONG, Honest, Rule, Tried, explained, weigh, weigh_wrong
 from rewardkit.contract import Outcome, RewardFunction
+from rewardkit.table import DataSet
 
 COMPANY = 3
 """The least completions in a group of a stack that compares them: the attack, a right answer, a wrong one."""

@@ -12,10 +12,10 @@ from rewardkit.audit.answers import accepted, wrong_answer
 from rewardkit.audit.layout import Layout, layouts
 from rewardkit.audit.scoring import Scorer, Trial
 from rewardkit.audit.structure import Structure, read_structure
-from rewardkit.table import PROMPT_KEYS, Columns, DataSet, prompt_text, read_table
 from rewardkit.contract import GROUND_TRUTH_KEYS, ColumnError, Outcome, RewardFunction
 from rewardkit.equivalence import reference_answer
 from rewardkit.functions import as_reward
+from rewardkit.table import PROMPT_KEYS, Columns, DataSet, prompt_text, read_table
 
 PROBED, PROBED_SLOWLY = 6, 2
 """Rows of each kind on which the forms of an honest answer are tried; fewer where each costs a request."""

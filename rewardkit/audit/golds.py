@@ -18,12 +18,12 @@ from rewardkit.audit.answers import ambiguity, unreadable
 from rewardkit.audit.bench import Bench, prepare
 from rewardkit.audit.gold_report import GoldAudit, GoldFinding
 from rewardkit.audit.scoring import Scored, Trial
-from rewardkit.table import DataSet
 from rewardkit.batch import short
 from rewardkit.breakdown import Component, components
 from rewardkit.contract import ColumnError, Outcome, RewardFunction
 from rewardkit.equivalence.check import check
 from rewardkit.functions import as_reward
+from rewardkit.table import DataSet
 
 JUDGED = frozenset(
     "correct wrong no_answer unparseable_answer unparseable_ground_truth undecided timeout error".split()

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from rewardkit.table import Columns
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward
+from rewardkit.table import Columns
 
 Scored: TypeAlias = "Outcome | Exception"
 

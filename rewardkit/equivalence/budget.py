@@ -92,6 +92,12 @@ class Pool:
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._reset)  # a child must not speak into its parent's pipes
 
+    def resize(self, size: int) -> None:
+        """End the workers, and start at most `size` from now on; for a process that is one of several."""
+        self.close()
+        self.size = size
+        self._reset()
+
     def _reset(self) -> None:
         self._idle: list[tuple[Budget, Worker]] = []
         self._lock = threading.Lock()

@@ -38,7 +38,7 @@ sudoku_choice = combine(
     weights=(2.0, 1.0, 0.5, 1.0, 1.0, 1.0),
     name="sudoku_choice",
 )
-"""Sudoku with four answers to choose from; sums to at most 5.125.
+"""Sudoku with four answers to choose from. Range [0, 5.125].
 
 2.0 for the right letter boxed inside the answer tag; 1.0 for the strict layout with nothing else around it;
 0.5 for reasoning tags followed by answer tags that hold a letter A-D; 0.125 for each of three tags that occurs

@@ -234,5 +234,5 @@ willccb_gsm8k = combine(
     willccb_correctness,
     name="willccb_gsm8k",
 )
-"""The five rewards of the demonstration, 1.0 each, in its order. At most 3.5: the soft and the strict
-format never pay together."""
+"""The five rewards of the demonstration, 1.0 each, in its order. Range (-inf, 3.5]: the soft and the
+strict format never pay together, and text after the last tag is charged without a floor."""

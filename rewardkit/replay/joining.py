@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rewardkit.table import read_table
 from rewardkit.batch import ColumnError, short
 from rewardkit.replay.layouts import COMPLETIONS, PROMPTS
+from rewardkit.table import read_table
 
 if TYPE_CHECKING:
     from rewardkit.replay.rollouts import Rollouts

@@ -44,7 +44,7 @@ def simulation_tables(simulation: Simulation) -> Any:
 
     s = simulation
     size = s.rollouts.sizes.most_common(1)[0][0]
-    groups = f"{len(s.dead):,} groups" + (f" of {size}" if len(s.rollouts.sizes) == 1 else "")
+    groups = _count(len(s.dead), "group") + (f" of {size}" if len(s.rollouts.sizes) == 1 else "")
     lines = [
         f"{s.name} on {len(s):,} completions: {groups}, {_count(len(s.steps), 'step')}",
         f"reward {_number(s.mean)} ± {_number(s.std)}, {percent(s.dead_groups)} of the groups dead, "

@@ -16,7 +16,18 @@ from rewardkit import Reward
 
 HEAVY = (
     *("torch", "transformers", "sympy", "math_verify", "latex2sympy2_extended", "regex", "datasets", "numpy", "pandas"),
-    *("rich", "jsonschema", "referencing", "openai", "httpx", "pyarrow", "lingua", "hypothesis", "tomli_w", "matplotlib"),
+    *(
+        "rich",
+        "jsonschema",
+        "referencing",
+        "openai",
+        "httpx",
+        "pyarrow",
+        "lingua",
+        "hypothesis",
+        "tomli_w",
+        "matplotlib",
+    ),
 )
 ROOT = Path(rewardkit.__file__).resolve().parents[1]
 

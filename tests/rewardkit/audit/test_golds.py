@@ -30,6 +30,7 @@ from rewardkit import (
 )
 from rewardkit.audit import GoldAudit, audit
 from rewardkit.audit.gold_report import GoldFinding
+from rewardkit.contract import as_code
 from rewardkit.sandbox.code_tests import CodeTests
 
 from .data import choices, mixed, plain_sums, solutions, sums
@@ -178,7 +179,7 @@ class TestNotes:
         combine(obedient_judge_async, boxed_accuracy),
         any_number,
     ],
-    ids=repr,
+    ids=as_code,
 )
 def test_the_verdict_is_found_wherever_it_stands(stack: RewardFunction) -> None:
     assert audit(stack, plain_sums(6)).earned == 6

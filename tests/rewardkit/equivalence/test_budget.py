@@ -293,6 +293,14 @@ class TestWorkers:
         assert pids(pool) == []
         assert pool.compare(request(WRONG), AMPLE).equal is False
 
+    def test_can_be_fewer_from_now_on(self, pair_of_workers: Pool) -> None:
+        pair_of_workers.compare_all([request(RIGHT), request(WRONG)], AMPLE)
+        pair_of_workers.resize(1)
+        assert pids(pair_of_workers) == []
+        replies = pair_of_workers.compare_all([request(RIGHT), request(WRONG)], AMPLE)
+        assert [reply.equal for reply in replies] == [True, False]
+        assert len(pids(pair_of_workers)) == 1
+
     def test_are_bounded_in_number_however_many_threads_ask(self, pool: Pool) -> None:
         others = len(worker_processes()) - len(pids(pool))
         with ThreadPoolExecutor(4) as threads:

@@ -1,0 +1,1 @@
+"""The command line of rewardkit; see :func:`rewardkit.cli.main.main`."""
