@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -27,11 +27,13 @@ class Batch:
         completions: strings or message lists.
         columns: prompts, the columns of the data set and what the trainer adds, by name.
         parent: the batch that this one was selected from, and the rows taken; ``None`` for a whole call.
+        unfit: names of lists that have no value per completion of the whole call, with their lengths.
     """
 
     completions: Sequence[Completion]
     columns: Mapping[str, Any] = field(default_factory=dict)
     parent: tuple[Batch, tuple[int, ...]] | None = field(default=None, repr=False)
+    unfit: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, completions: Any, columns: Mapping[str, Any]) -> Batch:
@@ -40,12 +42,13 @@ class Batch:
         Raises:
             TypeError: `completions` is one string, one message or no sequence at all.
         """
-        if isinstance(completions, (str, bytes, Mapping)) or not hasattr(completions, "__len__"):
+        if isinstance(completions, (str, bytes, Mapping, Set)) or not hasattr(completions, "__len__"):
             raise TypeError(
                 f"completions must be a list with one entry per completion, got {short(completions)}; "
                 "wrap a single completion in a list"
             )
-        return cls(list(completions), columns)
+        rows = [list(c) if hasattr(c, "tolist") else c for c in _as_list(completions)]  # messages of a data frame
+        return cls(rows, {name: _as_list(value) for name, value in columns.items()})
 
     def __len__(self) -> int:
         return len(self.completions)
@@ -76,9 +79,14 @@ class Batch:
         values = self.columns[name]
         if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
             raise ColumnError(f"column {name!r} must be a list, got {short(values)}")
-        if len(values) != len(self):
-            raise ColumnError(f"column {name!r} has {len(values)} rows for {len(self)} completions")
+        self._require_fit(name, len(values), len(self))
         return list(values)
+
+    def _require_fit(self, name: str, rows: int, wanted: int) -> None:
+        if name in self.unfit and self.parent is not None:
+            self.parent[0]._require_fit(name, self.unfit[name], len(self.parent[0]))
+        if rows != wanted:
+            raise ColumnError(f"column {name!r} has {rows} rows for {wanted} completions")
 
     def ground_truths(self, key: str | None = None) -> tuple[str, list[Any]]:
         """Name and values of the reference column: `key`, else the first of :data:`GROUND_TRUTH_KEYS`.
@@ -102,8 +110,8 @@ class Batch:
             raw = [raw] * len(self)
         elif len(raw) == 1 != len(self):
             raw = list(raw) * len(self)
-        values = Batch(self.completions, {name: raw}).column(name)
-        values = [v.tolist() if getattr(v, "ndim", 0) else v for v in values]  # array cells, as Parquet has them
+        values = Batch(self.completions, {name: raw}, self.parent, self.unfit).column(name)
+        values = [_cells(v) if getattr(v, "ndim", 0) else v for v in values]  # array cells, as Parquet has them
         for index, value in enumerate(values):
             _check_ground_truth(value, name, self.row(index))
         return name, values
@@ -121,7 +129,7 @@ class Batch:
         if value is None or isinstance(value, bool) or not hasattr(value, "__index__"):
             raise ColumnError(
                 f"no training step: the call has {self._present()}; a scheduled weight reads "
-                "trainer_state.global_step, or pass global_step= as an integer"
+                "trainer_state.global_step; where there is none, pass global_step= (an integer)"
             )
         return int(value)
 
@@ -157,7 +165,11 @@ class Batch:
             if len(values) > 1:
                 raise ColumnError(f"num_generations must be one number, got {sorted(values)}")
             return int(values.pop()) if values else None
-        return None if given is None else int(given)
+        if given is None:
+            return None
+        if isinstance(given, bool) or not hasattr(given, "__index__"):
+            raise ColumnError(f"num_generations must be a whole number, got {short(given)}")
+        return int(given)
 
     def _runs_of_prompts(self) -> list[list[int]]:
         if self.columns.get("prompts") is None and len(self):
@@ -167,7 +179,7 @@ class Batch:
         prompts = self.column("prompts") if len(self) else []
         groups: list[list[int]] = []
         for index, prompt in enumerate(prompts):
-            if index and prompt == prompts[index - 1]:
+            if index and _same(prompt, prompts[index - 1]):
                 groups[-1].append(index)
             else:
                 groups.append([index])
@@ -178,7 +190,9 @@ class Batch:
         if len(rows) == len(self):
             return self
         columns = {name: self._cut(name, value, rows) for name, value in self.columns.items()}
-        return Batch([self.completions[row] for row in rows], columns, (self, tuple(rows)))
+        lengths = {name: len(value) for name, value in self.columns.items() if isinstance(value, list)}
+        unfit = {name: n for name, n in lengths.items() if n not in (1, len(self)) or name in self.unfit}
+        return Batch([self.completions[row] for row in rows], columns, (self, tuple(rows)), unfit)
 
     def _cut(self, name: str, value: Any, rows: Sequence[int]) -> Any:
         if name == "log_extra" and callable(value):
@@ -189,6 +203,23 @@ class Batch:
 
     def _present(self) -> str:
         return ", ".join(sorted(k for k, v in self.columns.items() if v is not None)) or "no columns"
+
+
+def _as_list(value: Any) -> Any:
+    """A column as a list of Python values, whatever holds it; what is no column as it is."""
+    if isinstance(value, (list, str, bytes, Mapping)) or not hasattr(value, "__len__"):
+        return value
+    if hasattr(value, "to_pylist"):  # Arrow
+        return value.to_pylist()
+    if not hasattr(value, "tolist"):
+        return list(value) if isinstance(value, Sequence) else value
+    return value.item() if getattr(value, "ndim", 1) == 0 else _cells(value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two prompts are equal, also as the arrays that data frames hold."""
+    arrays = hasattr(one, "tolist") or hasattr(other, "tolist")
+    return bool(list(one) == list(other) if arrays else one == other)
 
 
 @dataclass(frozen=True)
@@ -206,6 +237,14 @@ class _Scattered:
         for row, value in zip(self.rows, values, strict=True):
             whole[row] = value
         self.log_extra(column, whole)
+
+
+def _cells(array: Any) -> list[Any]:
+    """The cells of an array; those in fewer than 64 bits by their shortest decimal: 0.1, not 0.10000000149."""
+    narrow = getattr(array.dtype, "kind", "") == "f" and array.dtype.itemsize < 8  # of numpy and pandas
+    if narrow and getattr(array, "ndim", 1) == 1:
+        return [float(str(cell)) for cell in array]
+    return list(array.tolist())
 
 
 def _check_ground_truth(value: Any, name: str, row: int) -> None:
@@ -230,7 +269,9 @@ def completion_text(completion: Completion, *, row: int | None = None) -> str:
     """The text that a reward judges.
 
     A string is its own text. Of a message list it is the content of the assistant messages, joined by
-    line breaks; content may be a list of typed parts, of which the text parts count.
+    line breaks, so a conversation with several turns is judged as one text; content may be a list of typed
+    parts, of which the text parts count. What stands outside of the content (``reasoning_content``, thinking
+    parts, tool calls) is not read.
 
     Args:
         completion: a string, a message, or a list of messages.
@@ -261,6 +302,9 @@ def _content_text(message: Message, row: int | None) -> str:
     if not isinstance(content, (list, tuple)):
         at = "" if row is None else f" in row {row}"
         raise TypeError(f"the content of a message must be text or a list of parts, got {short(content)}{at}")
+    if not all(isinstance(part, (str, Mapping)) for part in content):
+        at = "" if row is None else f" in row {row}"
+        raise TypeError(f"a part of a message's content must be text or a mapping, got {short(content)}{at}")
     return "".join(p if isinstance(p, str) else str(p.get("text") or "") for p in content)
 
 

@@ -1,16 +1,16 @@
 """An outcome taken apart: what every component gave, and what it added to the total.
 
-The contributions of all components of a completion add up to its total exactly: their ``sum`` in order *is* the
+The contributions of all components of a completion add up to its total exactly: added up in order they *are* the
 total, to the last bit. What a clip takes away is the (negative) contribution of the clipped sum itself; where
 nested weights were rounded, a last component named ``rounding`` holds the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from rewardkit.outcome import Outcome, Status
+from rewardkit.outcome import Outcome, Status, fold
 
 ROUNDING = "rounding"
 
@@ -25,7 +25,7 @@ class Component(NamedTuple):
             not added (a gate, a factor of a product, the raw value of a map).
         contribution: what it added to the total; ``None`` where it is not added or not scored. Of a component
             that is made of others it is what is left after theirs: 0.0, or what a clip took.
-        scheduled: whether its own weight follows the training step.
+        scheduled: its own weight, where a schedule set it.
         milliseconds: wall time per completion of its last batch, its members included.
     """
 
@@ -33,7 +33,7 @@ class Component(NamedTuple):
     outcome: Outcome
     weight: float | None
     contribution: float | None
-    scheduled: bool = False
+    scheduled: float | None = None
     milliseconds: float = 0.0
 
     @property
@@ -98,13 +98,19 @@ def components(outcome: Outcome, name: str, milliseconds: Mapping[str, float] | 
     """
     times = milliseconds or {}
     if not outcome.parts:
-        return (Component(name, outcome, 1.0, outcome.value, False, times.get("", 0.0)),)
+        return (Component(name, outcome, 1.0, outcome.value, None, times.get("", 0.0)),)
     rows: list[Component] = []
     own = _remainder(outcome, 1.0)
     if own or outcome.clipped or not _adds_up(outcome):
-        rows.append(Component(name, outcome, 1.0, own, False, times.get("", 0.0)))
+        path = root_path(name, [part.name for part in outcome.parts])
+        rows.append(Component(path, outcome, 1.0, own, None, times.get("", 0.0)))
     _list_below(outcome, "", 1.0, times, rows)
     return tuple(rows if outcome.value is None else _exact(rows, outcome.value))
+
+
+def root_path(name: str, below: Collection[str]) -> str:
+    """The path of the whole: its name, marked where a component has the same."""
+    return f"{name} (total)" if name in below else name
 
 
 def _list_below(
@@ -114,7 +120,7 @@ def _list_below(
         path = prefix + name
         whole = None if factor is None or weight is None else factor * weight
         own = None if whole is None else _remainder(part, whole)
-        rows.append(Component(path, part, whole, own, scheduled, times.get(path, 0.0)))
+        rows.append(Component(path, part, whole, own, weight if scheduled else None, times.get(path, 0.0)))
         if part.parts:
             _list_below(part, f"{path}/", whole, times, rows)
 
@@ -134,17 +140,19 @@ def _remainder(outcome: Outcome, weight: float) -> float | None:
     total = weight * outcome.value
     if not below:
         return total
-    left = total - sum(below)
+    left = total - fold(below)
     rounded = abs(left) <= 1e-9 * max(abs(total), *map(abs, below))  # said once, at the end
     return left if outcome.clipped or not rounded else 0.0
 
 
 def _exact(rows: list[Component], total: float) -> list[Component]:
     """The same with a last component that makes the sum exact, where rounding left a difference."""
-    for _ in range(4):  # one is enough, a second where a huge sum was clipped to a tiny one
-        left = total - sum([row.contribution for row in rows if row.contribution is not None])
+    for _ in range(4):  # one is enough, another where a huge sum was clipped to a tiny one
+        left = total - fold([row.contribution for row in rows if row.contribution is not None])
         if left == 0.0:
             break
+        if rows[-1].path == ROUNDING:
+            left += rows.pop().contribution or 0.0
         rows.append(_rounding(left))
     return rows
 

@@ -18,6 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rewardkit.batch import short
@@ -58,8 +59,8 @@ class Gated(Composite):
     def gate_name(self) -> str:
         """The name of the part that opened or shut it; numbered where a gate below has the same."""
         below, inner = 1, self.reward
-        while isinstance(inner, Composite) and hasattr(inner, "reward"):  # parts of wrappers stand on one level
-            below += isinstance(inner, Gated) and inner.by.__name__ == self.by.__name__
+        while isinstance(inner, Gated):  # their parts stand on one level
+            below += inner.by.__name__ == self.by.__name__
             inner = inner.reward
         return f"gate:{self.by.__name__}" + (f"#{below}" if below > 1 else "")
 
@@ -93,7 +94,7 @@ class Gated(Composite):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class _Several(Composite):
+class Several(Composite):
     """One value out of several; members that do not score a completion are left out."""
 
     members: tuple[Reward, ...]
@@ -121,11 +122,11 @@ class _Several(Composite):
 
 def _only(parts: tuple[Part, ...], chosen: int) -> Outcome:
     weighted = tuple(part._replace(weight=1.0) if i == chosen else part for i, part in enumerate(parts))
-    return parts[chosen].outcome._replace(parts=weighted, clipped=False)
+    return parts[chosen].outcome._replace(parts=weighted, unclipped=None)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MinOf(_Several):
+class MinOf(Several):
     """The least value; built by :func:`min_of`. Of equals the first counts."""
 
     def _chosen(self, scored: dict[int, float], parts: tuple[Part, ...]) -> Outcome:
@@ -133,7 +134,7 @@ class MinOf(_Several):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MaxOf(_Several):
+class MaxOf(Several):
     """The greatest value; built by :func:`max_of`. Of equals the first counts."""
 
     def _chosen(self, scored: dict[int, float], parts: tuple[Part, ...]) -> Outcome:
@@ -141,7 +142,7 @@ class MaxOf(_Several):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Product(_Several):
+class Product(Several):
     """The product of all values; built by :func:`product`."""
 
     def _chosen(self, scored: dict[int, float], parts: tuple[Part, ...]) -> Outcome:
@@ -182,12 +183,20 @@ class Routed(Composite):
             for (label, rows), outcomes in zip(rows_of.items(), columns, strict=True)
             for row, outcome in zip(rows, outcomes, strict=True)
         }
-        return [placed[row].outcome._replace(parts=(placed[row],), clipped=False) for row in range(len(batch))]
+        return [placed[row].outcome._replace(parts=(placed[row],), unclipped=None) for row in range(len(batch))]
+
+    @cached_property
+    def _labels(self) -> dict[tuple[bool, Any], str]:
+        """The routes by key; True is not 1."""
+        return {(isinstance(key, bool), key): str(key) for key, _ in self.routes}
 
     def _label(self, value: Any, row: int) -> str:
-        key = next((key for key, _ in self.routes if key == value and type(key) is type(value)), None)
-        if key is not None:
-            return str(key)
+        try:
+            label = self._labels.get((isinstance(value, bool), value))
+        except TypeError:  # not hashable, so none of the keys
+            label = None
+        if label is not None:
+            return label
         if self.default is None:
             known = ", ".join(repr(key) for key, _ in self.routes)
             raise ColumnError(
@@ -269,9 +278,8 @@ def require_distinct_names(members: Sequence[Reward]) -> None:
 
 
 def operand_code(reward: Reward) -> str:
-    """What a method is called on; a product needs brackets."""
-    code = repr(reward)
-    return f"({code})" if " * " in code.split("(", 1)[0] else code
+    """What a method is called on, as code; a product needs brackets."""
+    return f"({reward!r})" if hasattr(reward, "weight") and reward.name is None else repr(reward)
 
 
 def name_code(reward: Reward) -> str:

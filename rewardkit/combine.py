@@ -14,13 +14,15 @@ does not score a completion (``None``) is left out of its sum; where none scores
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, overload
 
-from rewardkit.choices import Gated, require_distinct_names
-from rewardkit.contract import Batch, Call, Composite, Outcome, Part, Plan, Reward, RewardFunction, as_code
+from rewardkit.batch import short
+from rewardkit.choices import Gated, operand_code, require_distinct_names
+from rewardkit.contract import Batch, Call, Composite, Outcome, Part, Plan, Reward, RewardFunction, as_code, number
 from rewardkit.functions import Function, as_reward, guard
+from rewardkit.outcome import fold
 from rewardkit.schedule import Schedule, weight_at
 
 
@@ -46,13 +48,13 @@ class Weighted(Composite):
             o._replace(
                 value=None if o.value is None else weight * o.value,
                 parts=(Part(name, weight, o, scheduled),),
-                clipped=False,
+                unclipped=None,
             )
             for o in inner
         ]
 
     def __repr__(self) -> str:
-        code = f"{self.weight!r} * {_factor_code(self.reward)}"
+        code = f"{self.weight!r} * {operand_code(self.reward)}"
         return f"({code}).named({self.name!r})" if self.name else code
 
 
@@ -71,13 +73,13 @@ class Clipped(Composite):
         return self.reward.__name__
 
     def plan(self, batch: Batch) -> Plan:
-        """The inner outcomes, clipped; what a leaf gave stays visible below."""
-        (inner,) = yield [Call("", self.reward, batch)]
+        """The inner outcomes, clipped; what there was before stays visible below."""
         name = f"{self.reward.__name__}.raw"
-        return [_clip(o if o.parts else o._replace(parts=(Part(name, 1.0, o),)), self.low, self.high) for o in inner]
+        (inner,) = yield [Call(name, self.reward, batch)]
+        return [_clip(o._replace(parts=(Part(name, 1.0, o),), unclipped=None), self.low, self.high) for o in inner]
 
     def __repr__(self) -> str:
-        code = f"{_factor_code(self.reward)}.clip({as_code(self.low)}, {as_code(self.high)})"
+        code = f"{operand_code(self.reward)}.clip({as_code(self.low)}, {as_code(self.high)})"
         return f"{code}.named({self.name!r})" if self.name else code
 
 
@@ -111,13 +113,15 @@ class Combined(Composite):
         contributions = [c for part in parts if (c := part.contribution) is not None]
         if not contributions:
             return Outcome(None, "not_scored", "no component scored it", parts)
-        total = Outcome(sum(contributions), "scored", "", parts)
-        return total if self.limits is None else _clip(total, *self.limits)
+        total = Outcome(fold(contributions), "scored", "", parts)
+        if self.limits is None or not math.isfinite(total.value or 0.0):  # which is refused, not clipped
+            return total
+        return _clip(total, *self.limits)
 
     def clip(self, low: float, high: float) -> Combined | Clipped:  # type: ignore[override]
         """The same sum with its total held within ``[low, high]``."""
         if self.limits is None:
-            return replace(self, limits=(float(low), float(high)))
+            return replace(self, limits=_checked_limits((low, high)))
         return super().clip(low, high)
 
     def __mul__(self, weight: float | Schedule) -> Weighted | Combined:
@@ -197,14 +201,16 @@ def combine(
         >>> combine(longer_is_better, weights=[0.1], clip=(0, 1))(["abc", "a" * 50])
         [0.30000000000000004, 1.0]
     """
-    if weights is not None and len(weights) != len(rewards):
-        raise ValueError(f"{len(weights)} weights for {len(rewards)} rewards; give one each")
-    given = [1.0] * len(rewards) if weights is None else [w if isinstance(w, Schedule) else float(w) for w in weights]
-    terms = [_times(weight, guard(as_reward(reward), on_error)) for weight, reward in zip(given, rewards, strict=True)]
+    given = [1.0] * len(rewards) if weights is None else _checked_weights(weights)
+    if len(given) != len(rewards):
+        raise ValueError(f"{len(given)} weights for {len(rewards)} rewards; give one each")
+    terms = [_times(weight, as_reward(reward)) for weight, reward in zip(given, rewards, strict=True)]
+    if on_error != "raise":
+        terms = [(guard(member, on_error), weight) for member, weight in terms]
     total = Combined(
         members=tuple(member for member, _ in terms),
         weights=tuple(weight for _, weight in terms),
-        limits=None if clip is None else (float(clip[0]), float(clip[1])),
+        limits=None if clip is None else _checked_limits(clip),
         name=name if gate is None else None,
     )
     return total if gate is None else Gated(reward=total, by=as_reward(gate), name=name)
@@ -244,15 +250,22 @@ def _member_code(member: Reward) -> str:
     return as_code(member.function) if isinstance(member, Function) and plain else repr(member)
 
 
-def _factor_code(reward: Reward) -> str:
-    """A product in brackets, where something is to be done to all of it."""
-    return f"({reward!r})" if isinstance(reward, Weighted) and reward.name is None else repr(reward)
-
-
 def _clip(outcome: Outcome, low: float, high: float) -> Outcome:
     if outcome.value is None or low <= outcome.value <= high:
         return outcome
-    return outcome._replace(value=min(max(outcome.value, low), high), clipped=True)
+    return outcome._replace(value=min(max(outcome.value, low), high), unclipped=outcome.value)
+
+
+def _checked_weights(weights: Sequence[float | Schedule]) -> list[float | Schedule]:
+    if isinstance(weights, (str, bytes, Mapping)) or not hasattr(weights, "__len__"):
+        raise TypeError(f"weights must be a list with one number per reward, got {short(weights)}")
+    return [w if isinstance(w, Schedule) else number(f"weights[{i}]", w) for i, w in enumerate(weights)]
+
+
+def _checked_limits(clip: tuple[float, float]) -> tuple[float, float]:
+    if isinstance(clip, (str, bytes, Mapping)) or not hasattr(clip, "__len__") or len(clip) != 2:
+        raise TypeError(f"clip must be a pair (low, high), got {short(clip)}")
+    return number("clip[0]", clip[0]), number("clip[1]", clip[1])
 
 
 def _require_weight(weight: float | Schedule) -> None:

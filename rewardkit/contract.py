@@ -17,11 +17,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
+from difflib import get_close_matches
 from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text
+from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text, short
 from rewardkit.driving import Call, Plan, RewardError, Run
 from rewardkit.outcome import Outcome, Part, Status, judged, walk_parts
 
@@ -83,6 +84,21 @@ class Reward(ABC):
 
     name: str | None = None
 
+    def __new__(cls, *args: Any, **settings: Any) -> Any:
+        """Refuse a setting that there is not, with the nearest that there is."""
+        known = [f.name for f in fields(cls) if f.init]
+        unknown = next((name for name in settings if name not in known), None)
+        if unknown is not None:
+            near = get_close_matches(unknown, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            raise TypeError(f"{cls.__name__} has no setting {unknown!r}; {hint}")
+        name = settings.get("name")
+        if name is not None and (not isinstance(name, str) or not name or "/" in name or name == "rounding"):
+            raise ValueError(
+                f"a reward cannot be named {name!r}; give a text without / (which joins names to paths), not 'rounding'"
+            )
+        return super().__new__(cls)
+
     @abstractmethod
     def outcomes(self, batch: Batch) -> Sequence[Outcome]:
         """One outcome per completion of the batch, in order."""
@@ -95,7 +111,7 @@ class Reward(ABC):
         """What a reward made of others computes; see :class:`Composite`."""
         raise TypeError(f"{type(self).__name__} is not made of other rewards")
 
-    def __call__(self, completions: Any, prompts: Any = None, **columns: Any) -> list[float | None]:
+    def __call__(self, completions: Any, *, prompts: Any = None, **columns: Any) -> list[float | None]:
         """Score completions by the contract.
 
         Args:
@@ -118,20 +134,21 @@ class Reward(ABC):
 
         It is a function, not a partial or an object, as trainers look at either; pickle the reward instead.
         """
-        function = FunctionType(_score_async.__code__, globals(), self.__name__, _score_async.__defaults__)
-        function.__kwdefaults__ = {"_reward": self}
+        function = FunctionType(_score_async.__code__, globals(), self.__name__)
+        function.__kwdefaults__ = {"prompts": None, "_reward": self}
         return function
 
     def score(self, batch: Batch) -> list[Outcome]:
         """:meth:`outcomes` of the whole tree, checked against the contract."""
         return self.evaluate(batch)[0]
 
-    def explain(self, completions: Any, prompts: Any = None, **columns: Any) -> Report:
+    def explain(self, completions: Any, *, prompts: Any = None, **columns: Any) -> Report:
         """Like a call, but with every component's value, weight, contribution, status and time."""
         from rewardkit.report import Report
 
-        outcomes, run = self.evaluate(Batch.of(completions, {"prompts": prompts, **columns}))
-        return Report(tuple(outcomes), run.spent, self.__name__)
+        batch = Batch.of(completions, {"prompts": prompts, **columns})
+        outcomes, run = self.evaluate(batch)
+        return Report(tuple(outcomes), run.spent, self.__name__, batch.texts)
 
     def evaluate(self, batch: Batch) -> tuple[list[Outcome], Run]:
         """The outcomes of the whole tree, and the run that has each component's time."""
@@ -179,7 +196,11 @@ class Reward(ABC):
         return _CAPITAL.sub("_", type(self).__qualname__.rpartition(".")[2]).lower()
 
     def named(self: _Self, name: str) -> _Self:
-        """The same reward under another name."""
+        """The same reward under another name.
+
+        Raises:
+            ValueError: no name, or one with the ``/`` that joins names to paths.
+        """
         return replace(self, name=name)
 
     def __mul__(self, weight: float | Schedule) -> Weighted | Combined:
@@ -188,9 +209,16 @@ class Reward(ABC):
 
         if isinstance(weight, Schedule):
             return Weighted(reward=self, weight=weight)
+        if callable(weight):
+            raise TypeError(
+                f"{self.__name__} can be multiplied by a number or a schedule; of rewards take product(...)"
+            )
         return Weighted(reward=self, weight=float(weight)) if isinstance(weight, (int, float)) else NotImplemented
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Weighted | Combined:
+        return self * (1.0 / divisor) if isinstance(divisor, (int, float)) else NotImplemented
 
     def __neg__(self) -> Weighted | Combined:
         return self * -1.0
@@ -198,31 +226,31 @@ class Reward(ABC):
     def __add__(self, other: RewardFunction) -> Combined:
         from rewardkit.combine import add
 
-        return add(self, other) if callable(other) else NotImplemented
+        return add(self, _addend(other))
 
     def __radd__(self, other: RewardFunction | int) -> Reward:
         from rewardkit.combine import add
 
         if isinstance(other, int) and other == 0:  # the start value of sum()
             return self
-        return add(other, self) if callable(other) else NotImplemented
+        return add(_addend(other), self)
 
     def __sub__(self, other: RewardFunction) -> Combined:
         from rewardkit.combine import add
         from rewardkit.functions import as_reward
 
-        return add(self, -as_reward(other)) if callable(other) else NotImplemented
+        return add(self, -as_reward(_addend(other)))
 
     def __rsub__(self, other: RewardFunction) -> Combined:
         from rewardkit.combine import add
 
-        return add(other, -self) if callable(other) else NotImplemented
+        return add(_addend(other), -self)
 
     def clip(self, low: float, high: float) -> Clipped:
         """The same reward with its values held within ``[low, high]``."""
         from rewardkit.combine import Clipped
 
-        return Clipped(reward=self, low=float(low), high=float(high))
+        return Clipped(reward=self, low=number("low", low), high=number("high", high))
 
     def map(self, function: Callable[[float], float], *, name: str | None = None) -> Mapped:
         """``function`` of every value; ``None`` stays ``None``."""
@@ -234,14 +262,15 @@ class Reward(ABC):
         """1.0 where the value is at least `at_least`, else 0.0."""
         from rewardkit.shaping import Threshold
 
-        return Threshold(reward=self, at_least=float(at_least))
+        return Threshold(reward=self, at_least=number("at_least", at_least))
 
     def gate(self, by: RewardFunction, at_least: float = 1.0, otherwise: float | None = 0.0) -> Gated:
         """The same reward where `by` gives at least `at_least`; elsewhere `otherwise`, uncomputed."""
         from rewardkit.choices import Gated
         from rewardkit.functions import as_reward
 
-        return Gated(reward=self, by=as_reward(by), at_least=float(at_least), otherwise=otherwise)
+        value = None if otherwise is None else number("otherwise", otherwise)
+        return Gated(reward=self, by=as_reward(by), at_least=number("at_least", at_least), otherwise=value)
 
     def on_error(self, action: str) -> Reward:
         """What a failure does: "raise" (as it is) or "none" (not scored, counted, warned of)."""
@@ -304,7 +333,7 @@ class AsyncReward(Reward):
         return True
 
 
-async def _score_async(completions: Any, prompts: Any = None, *, _reward: Reward, **columns: Any) -> list[float | None]:
+async def _score_async(completions: Any, *, prompts: Any = None, _reward: Reward, **columns: Any) -> list[float | None]:
     """What `Reward.aio` is a copy of, with the reward as its default."""
     from rewardkit.waiting import AsyncRun
 
@@ -317,8 +346,25 @@ def _logged(reward: Reward, batch: Batch, outcomes: Sequence[Outcome]) -> list[f
     if batch.columns.get("log_metric") is not None or batch.columns.get("log_extra") is not None:
         from rewardkit.trainer_log import log_components
 
-        log_components(reward.__name__, batch, outcomes)
+        log_components(reward, batch, outcomes)
     return [None if outcome.value is None else float(outcome.value) for outcome in outcomes]
+
+
+def number(name: str, value: Any) -> float:
+    """An argument as a float.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {short(value)}")
+    return float(value)
+
+
+def _addend(other: Any) -> Any:
+    if callable(other):
+        return other
+    raise TypeError(f"{short(other)} cannot be added to a reward; add rewards, or change values with .map(function)")
 
 
 def _rewards_in(value: object) -> Iterator[Reward]:

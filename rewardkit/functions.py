@@ -80,8 +80,27 @@ class Function(_Calling):
         return self._read(await self._call(batch), batch)
 
     def _call(self, batch: Batch) -> Any:
-        columns = {k: v for k, v in batch.columns.items() if k != "prompts"}
-        return self.function(completions=batch.completions, prompts=batch.columns.get("prompts"), **columns)
+        columns = {"prompts": None, **batch.columns, "completions": batch.completions}
+        arguments = {k: list(v) if isinstance(v, list) else v for k, v in columns.items()}  # it may change its own
+        try:
+            return self.function(**arguments)
+        except TypeError as error:
+            self._require_keywords(arguments, error)
+            raise
+
+    def _require_keywords(self, arguments: Mapping[str, Any], error: TypeError) -> None:
+        """Say how a function is to be defined, where it does not take what it is called with."""
+        try:
+            parameters = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return
+        taken = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        refused = sorted(set(arguments) - taken)
+        if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            raise TypeError(
+                f"{self.__name__} does not take the keyword {refused[0]!r}; rewards are called with every column, so "
+                "let its signature end in **columns"
+            ) from error
 
     def _read(self, values: Any, batch: Batch) -> list[Outcome]:
         if inspect.iscoroutine(values):
@@ -126,14 +145,26 @@ class PerCompletion(_Calling):
                 everything = True
             else:
                 wanted[parameter.name] = parameter.default is parameter.empty
+        if wanted.get("completions"):
+            raise TypeError(
+                f"{self.__name__} asks for `completions`; a function under @reward gets one `completion` at a time, "
+                "and a function of the whole batch is a reward without it"
+            )
         return wanted, everything
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Call the function once per completion, in order."""
         if self.asynchronous:
             return self.score(batch)
-        rows = self._arguments(batch)
-        return [self._read(self.function(**row), batch.row(i)) for i, row in enumerate(rows)]
+        return [self._one(row, batch.row(i)) for i, row in enumerate(self._arguments(batch))]
+
+    def _one(self, arguments: dict[str, Any], row: int) -> Outcome:
+        try:
+            return self._read(self.function(**arguments), row)
+        except Exception as error:
+            if hasattr(error, "add_note"):  # Python 3.11 and later
+                error.add_note(f"in the reward {self.__name__!r}, row {row}")
+            raise
 
     async def outcomes_async(self, batch: Batch) -> list[Outcome]:
         """Await the function once per completion, at most `concurrency` at a time; order is kept."""
@@ -148,8 +179,11 @@ class PerCompletion(_Calling):
         fixed, varying = {}, {}
         for name in names:
             value = batch.columns[name]
+            other = hasattr(value, "__len__") and len(value) not in (1, len(batch))
             if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__len__"):
                 fixed[name] = value  # one value for all, such as trainer_state
+            elif other and name not in wanted:
+                fixed[name] = value  # not a column, and nobody asked for it by name
             else:
                 varying[name] = value if len(value) == 1 else batch.column(name)
         if "prompt" in wanted and batch.columns.get("prompts") is not None:
@@ -166,8 +200,25 @@ class PerCompletion(_Calling):
     def _read(self, value: Any, row: int) -> Outcome:
         return value if isinstance(value, Outcome) else _outcome(value, self.__name__, row)
 
+    def __deepcopy__(self, memo: object) -> PerCompletion:
+        """Itself: it cannot be changed, and a local function has no name to copy it by."""
+        return self
+
     def __reduce__(self) -> Any:
-        """By the name of the decorated function, which in its module stands for this reward."""
+        """By the name of the decorated function, which in its module stands for this reward.
+
+        Raises:
+            TypeError: the name leads to something else: a local function, a lambda, a name taken again.
+        """
+        try:
+            found = _restore(self.function.__module__, self.function.__qualname__, {}).function
+        except (AttributeError, ImportError, TypeError):
+            found = None
+        if found is not self.function:
+            raise TypeError(
+                f"the reward {self.__name__!r} cannot be pickled: {as_code(self.function)} does not lead to it; "
+                "define it at the top of a module, and give what is made of it another name"
+            )
         changes = {"name": self.name, "concurrency": self.concurrency}
         return _restore, (self.function.__module__, self.function.__qualname__, changes)
 
@@ -293,7 +344,15 @@ def _decorated(function: Callable[..., Any], *, name: str | None, on_error: str,
 
 
 def as_reward(function: RewardFunction) -> Reward:
-    """A plain function wrapped as :class:`Function`; a :class:`Reward` as it is."""
+    """A plain function wrapped as :class:`Function`; a :class:`Reward` as it is.
+
+    Raises:
+        TypeError: a class instead of a reward, a list of rewards, or something that cannot be called.
+    """
+    if isinstance(function, type):
+        raise TypeError(f"{function.__name__} is a class; give an instance, such as {function.__name__}()")
+    if isinstance(function, (list, tuple)):
+        raise TypeError(f"a reward is wanted, got a list of {len(function)}; unpack it: combine(*rewards)")
     return function if isinstance(function, Reward) else Function(function=function)
 
 

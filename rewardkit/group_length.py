@@ -48,7 +48,7 @@ class GroupLength(Composite):
     Example:
         >>> from rewardkit import group_length
         >>> completions, prompts = [r"\boxed{2}", r"It is \boxed{2}", r"\boxed{7}", r"7!"], ["1+1"] * 2 + ["3+4"] * 2
-        >>> group_length(completions, prompts, answer=["2", "2", "7", "7"])
+        >>> group_length(completions, prompts=prompts, answer=["2", "2", "7", "7"])
         [0.5, -0.5, -0.5, 0.0]
     """
 
@@ -96,7 +96,7 @@ def _paid(part: Part, place: float, measured: str) -> Outcome:
     value = place if right else min(0.0, place)
     status = verdict.status if verdict.status != "scored" else ("correct" if right else "wrong")
     detail = joined(verdict.detail, measured)
-    return verdict._replace(value=value, status=status, detail=detail, parts=(part,), clipped=False)
+    return verdict._replace(value=value, status=status, detail=detail, parts=(part,), unclipped=None)
 
 
 group_length = GroupLength()

@@ -31,6 +31,7 @@ from rewardkit.contract import (
     RewardFunction,
 )
 from rewardkit.functions import as_reward
+from rewardkit.sections import check_section
 from rewardkit.sections import section as section_of
 
 UnitName = Literal["words", "characters", "tokens"]
@@ -52,10 +53,10 @@ class LengthBand(Reward):
     Attributes:
         steps: (threshold, value) pairs, or a dict of them; thresholds rise strictly from 0.
         unit: "words" (separated by white space), "characters", "tokens", or a function from text to int.
-        section: the tag whose body is measured, its last complete pair; ``None`` for the whole completion.
+        section: the tag whose body is measured, its last pair ("think" may begin in the prompt); ``None`` for all.
 
     Raises:
-        ValueError: steps out of order or not finite, an unknown unit, tokens of a section.
+        ValueError: steps out of order or not finite, an unknown unit, tokens of a section, no tag name.
         ColumnError: tokens are counted and the call has no ``completion_ids``.
 
     Example:
@@ -71,6 +72,7 @@ class LengthBand(Reward):
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", _checked_steps(self.steps))
         check_unit(self.unit)
+        check_section(self.section)
         if self.unit == "tokens" and self.section is not None:
             raise ValueError(
                 f"section={self.section!r} cannot be counted in tokens: completion_ids has no sections; "
@@ -164,7 +166,7 @@ class CosineLength(Composite):
         value = at_end + (at_start - at_end) / 2 * (1 + math.cos(math.pi * progress))
         status = verdict.status if verdict.status != "scored" else ("correct" if right else "wrong")
         detail = joined(verdict.detail, measured(length, unit))
-        return verdict._replace(value=value, status=status, detail=detail, parts=parts, clipped=False)
+        return verdict._replace(value=value, status=status, detail=detail, parts=parts, unclipped=None)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 Status = Literal[
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
         extracted: what was judged, cut to 200 characters, where the reward looks for an answer.
         gold: the reference it was held against, as text.
         gold_column: the column that the reference came from.
-        clipped: whether a clip changed the value.
+        unclipped: the value before a clip changed it; ``None`` where none did.
     """
 
     value: float | None
@@ -41,7 +41,12 @@ class Outcome(NamedTuple):
     extracted: str | None = None
     gold: str | None = None
     gold_column: str | None = None
-    clipped: bool = False
+    unclipped: float | None = None
+
+    @property
+    def clipped(self) -> bool:
+        """Whether a clip changed the value."""
+        return self.unclipped is not None
 
 
 class Part(NamedTuple):
@@ -71,9 +76,12 @@ def judged(right: bool, detail: str = "", **evidence: Any) -> Outcome:
     return Outcome(1.0, "correct", detail, **evidence) if right else Outcome(0.0, "wrong", detail, **evidence)
 
 
-def without_weights(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The same parts as background: shown, but no longer added up."""
-    return tuple(part._replace(weight=None) for part in parts)
+def fold(values: Iterable[float]) -> float:
+    """The sum, added up in order: the same in every version of Python, unlike ``sum``."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 def walk_parts(outcome: Outcome, prefix: str = "") -> Iterator[tuple[str, Part]]:

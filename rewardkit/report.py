@@ -70,6 +70,10 @@ class Row:
         """The parts of the outcome, as a tree."""
         return self.outcome.parts
 
+    def __repr__(self) -> str:
+        earned = "not scored" if self.total is None else f"{self.total:g}"
+        return f"<row {self.index}: {earned}, {self.status}, {len(self.components)} components>"
+
     def __getitem__(self, name: str) -> Component:
         """A component by its path, or by its name where that is unique.
 
@@ -118,11 +122,13 @@ class Report(Sequence[Row]):
         outcomes: what the reward gave, one per completion.
         spent: wall time by component.
         name: the name of the reward.
+        completions: the texts that were judged; empty where they are not known.
     """
 
     outcomes: tuple[Outcome, ...]
     spent: Mapping[str, Spent] = field(default_factory=dict)
     name: str = "reward"
+    completions: tuple[str, ...] = ()
 
     @cached_property
     def milliseconds(self) -> dict[str, float]:
@@ -147,8 +153,16 @@ class Report(Sequence[Row]):
     def __getitem__(self, index: int) -> Row: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Row, ...]: ...
-    def __getitem__(self, index: int | slice) -> Row | tuple[Row, ...]:
-        return self.rows[index]
+    @overload
+    def __getitem__(self, index: str) -> list[float | None]: ...
+    def __getitem__(self, index: int | slice | str) -> Row | tuple[Row, ...] | list[float | None]:
+        """A row, rows, or by the path of a component its value in every row (``None`` where it has none)."""
+        if not isinstance(index, str):
+            return self.rows[index]
+        if all(summary.path != index for summary in self.summaries):
+            raise KeyError(f"no component {index!r}; there are {', '.join(s.path for s in self.summaries)}")
+        found = [{c.path: c.value for c in row.components} for row in self.rows]
+        return [values.get(index) for values in found]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -175,10 +189,11 @@ class Report(Sequence[Row]):
         return f"Completion {row.index} {earned}. " + " ".join(map(_sentence, row.components))
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dict per completion: ``row``, ``total``, ``status`` and ``components``, a list of dicts."""
+        """One dict per completion: ``row``, ``completion``, ``total``, ``status`` and ``components`` (dicts)."""
         return [
             {
                 "row": row.index,
+                "completion": self.completions[row.index] if self.completions else None,
                 "total": row.total,
                 "status": row.status,
                 "components": [component.to_dict() for component in row.components],
@@ -186,26 +201,39 @@ class Report(Sequence[Row]):
             for row in self.rows
         ]
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """A table with one row per completion: ``total``, ``status``, and ``{path}/{field}`` of every component.
+    def to_pandas(self, *, detail: bool = False) -> pandas.DataFrame:
+        """A table with one row per completion: ``completion``, ``total``, ``status``, and every component.
+
+        Args:
+            detail: give every field of a component as ``{path}/{field}``, instead of its value as ``{path}``.
 
         Raises:
             ImportError: pandas is not installed.
         """
         import pandas as pd
 
-        columns: dict[str, list[Any]] = {"total": self.totals, "status": [o.status for o in self.outcomes]}
+        columns: dict[str, list[Any]] = {"completion": list(self.completions)} if self.completions else {}
+        columns |= {"total": self.totals, "status": [o.status for o in self.outcomes]}
         for row in self.rows:
             for component in row.components:
-                for name, value in component.to_dict().items():
+                cells = component.to_dict() if detail else {"path": None, "value": component.value}
+                for name, value in cells.items():
                     if name != "path":
-                        columns.setdefault(f"{component.path}/{name}", [None] * len(self))[row.index] = value
+                        column = f"{component.path}/{name}" if detail else component.path
+                        if column not in columns:
+                            columns[column] = [None] * len(self)
+                        columns[column][row.index] = value
         return pd.DataFrame(columns)
 
     def __repr__(self) -> str:
         from rewardkit.report_view import as_text
 
         return as_text(self)
+
+    def __str__(self) -> str:
+        from rewardkit.report_view import as_text, in_colour
+
+        return as_text(self, colour=in_colour())
 
     def __rich__(self) -> Any:
         from rewardkit.report_view import as_renderable
@@ -244,9 +272,8 @@ def _sentence(component: Component) -> str:
     held = f"; {c.gold_column or 'the reference'} is {c.gold!r}" if c.gold is not None else ""
     said = f"{c.path} gave {_number(c.value)} ({because}{held})"
     if c.clipped:
-        changed = c.contribution or 0.0
-        said += f", {'raised' if changed > 0 else 'cut'} by the clip by {_number(abs(changed))}"
-    elif c.weight is None:
+        said += f", clipped from {_number(c.outcome.unclipped or 0.0)}"
+    if c.weight is None:
         said += ", which is not added itself"
     elif c.weight != 1.0:
         said += f", times {_number(c.weight)} is {_number(c.weight * c.value)}"

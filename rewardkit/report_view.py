@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ SHOWN = 20
 """Completions in a table; the others are counted."""
 
 HEAD_WIDTH = 10
+MINIMUM_WIDTH = 80
+SHORTEST_TEXT, LONGEST_TEXT = 16, 40  # of a completion in the table
 
 MARKS = {
     "correct": "✓",
@@ -31,27 +36,42 @@ MARKS = {
 COLOURS = {"correct": "green", "wrong": "red", "no_answer": "red", "gated": "yellow", "error": "bold red"}
 
 
-def as_text(report: Report) -> str:
-    """The tables as text, as wide as the terminal; without colours."""
+def as_text(report: Report, *, colour: bool = False) -> str:
+    """The tables as text, as wide as the terminal."""
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), color_system=None, legacy_windows=False)
-    wide = Console(file=io.StringIO(), color_system=None, width=max(console.width, 80))
-    wide.print(as_renderable(report))
-    assert isinstance(wide.file, io.StringIO)
-    return wide.file.getvalue().rstrip()
+    width = max(Console().width, MINIMUM_WIDTH)
+    console = Console(file=io.StringIO(), width=width, force_terminal=colour, legacy_windows=False)
+    if not colour:
+        console = Console(file=console.file, width=width, color_system=None, legacy_windows=False)
+    console.print(as_renderable(report))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().rstrip()
 
 
-def as_renderable(report: Report) -> Any:
+def in_colour() -> bool:
+    """Whether what is printed goes to a terminal that wants colours (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+@dataclass(frozen=True)
+class as_renderable:  # noqa: N801 - a function of the report, that rich asks for the width
     """Two tables for rich: the completions by component, and the components over all completions."""
-    from rich.console import Group
 
-    title = _literal(f"{report.name}: contributions by completion")
-    parts: list[Any] = [title, _completions(report), "components", _components(report)]
-    marks = {c.status for row in report.rows[:SHOWN] for c in row.components} & MARKS.keys()
-    if marks:
-        parts.append("  ".join(f"{MARKS[status]} {status}" for status in MARKS if status in marks))
-    return Group(*parts)
+    report: Report
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        report = self.report
+        yield _literal(f"{report.name}: contributions by completion")
+        yield from _completions(report, options.max_width)
+        hidden = len(report) - SHOWN
+        if hidden > 0:
+            yield f"and {hidden:,} more completions"
+        yield "components"
+        yield _components(report)
+        marks = {c.status for row in report.rows[:SHOWN] for c in row.components} & MARKS.keys()
+        if marks:
+            yield "  ".join(f"{MARKS[status]} {status}" for status in MARKS if status in marks)
 
 
 def paths(report: Report) -> list[str]:
@@ -59,24 +79,43 @@ def paths(report: Report) -> list[str]:
     return [summary.path for summary in report.summaries]
 
 
-def _completions(report: Report) -> Any:
+def _completions(report: Report, width: int) -> Iterator[Any]:
+    """As many tables side by side as the width asks for, one below the other; no number is broken."""
+    from rich.cells import cell_len
+
+    rows = [(row, {c.path: c for c in row.components}) for row in report.rows[:SHOWN]]
+    columns = [(_head(s.path, s.weight), [_cell(found.get(s.path)) for _, found in rows]) for s in report.summaries]
+    widest = max([5, *(len(_number(row.total)) for row, _ in rows)])
+    fixed = 7 + max([1, *(len(str(row.index)) for row, _ in rows)]) + widest
+    pieces: list[list[tuple[Any, list[Any]]]] = [[]]
+    used = fixed
+    for head, cells in columns:
+        wide = 3 + max(cell_len(line) for text in (head, *cells) for line in text.plain.split("\n"))
+        if pieces[-1] and used + wide > width:
+            pieces.append([])
+            used = fixed
+        pieces[-1].append((head, cells))
+        used += wide
+    for i, piece in enumerate(pieces):
+        left = width - used if len(pieces) == 1 else 0
+        yield _table(report, rows, piece, left if i == 0 else 0)
+
+
+def _table(report: Report, rows: Any, columns: Sequence[tuple[Any, list[Any]]], left: int) -> Any:
     from rich.table import Table
 
-    from rewardkit.report import Row
-
-    weights = {s.path: s.weight for s in report.summaries}
-    hidden = len(report) - SHOWN
-    caption = f"and {hidden:,} more" if hidden > 0 else None
-    table = Table(caption=caption, caption_justify="left")
-    table.add_column("#", justify="right")
-    table.add_column("total", justify="right", style="bold")
-    for path in weights:
-        table.add_column(_head(path, weights[path]), justify="right", overflow="fold")
-    for row in report.rows[:SHOWN]:
-        assert isinstance(row, Row)
-        found = {c.path: c for c in row.components}
-        cells = [_cell(found.get(path)) for path in weights]
-        table.add_row(str(row.index), _number(row.total), *cells)
+    table = Table()
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("total", justify="right", style="bold", no_wrap=True)
+    for head, _ in columns:
+        table.add_column(head, justify="right", no_wrap=True)
+    texts = report.completions if left >= SHORTEST_TEXT + 3 else ()
+    if texts:
+        table.add_column("completion", no_wrap=True, overflow="ellipsis", max_width=min(left - 3, LONGEST_TEXT))
+    for i, (row, _) in enumerate(rows):
+        cells = [cells[i] for _, cells in columns]
+        shown = [_literal(" ".join(texts[row.index][: 4 * LONGEST_TEXT].split()))] if texts else []
+        table.add_row(str(row.index), _number(row.total), *cells, *shown)
     return table
 
 
@@ -113,7 +152,7 @@ def _head(path: str, weight: float | None) -> Any:
 
 def _cell(component: Component | None) -> Any:
     if component is None:
-        return ""
+        return _literal("")
     number = component.value if component.weight is None else component.contribution
     mark = MARKS.get(component.status, "") + ("✂" if component.clipped else "")
     text = f"({_number(number)})" if component.weight is None else _number(number)

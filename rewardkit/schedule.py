@@ -71,6 +71,9 @@ class _Ramp(Schedule):
         for name in ("start", "end"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
+        for name in ("steps", "begin"):
+            if not isinstance(getattr(self, name), int):
+                raise TypeError(f"{name} must be a whole number of optimizer steps, got {getattr(self, name)!r}")
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}; a constant weight needs no schedule")
         if self.begin < 0:
@@ -121,7 +124,10 @@ class Steps(Schedule):
     values: Sequence[tuple[int, float]]
 
     def __post_init__(self) -> None:
-        pairs = tuple((int(step), float(weight)) for step, weight in self.values)
+        pairs = tuple((step, float(weight)) for step, weight in self.values)
+        for step, _ in pairs:
+            if not isinstance(step, int):
+                raise TypeError(f"the steps of a schedule are whole numbers, got {step!r}")
         object.__setattr__(self, "values", pairs)
         thresholds = [step for step, _ in pairs]
         if not pairs or thresholds[0] != 0 or sorted(set(thresholds)) != thresholds:

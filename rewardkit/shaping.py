@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from rewardkit.choices import name_code, operand_code
 from rewardkit.contract import Batch, Call, Composite, Outcome, Part, Plan, Reward, as_code
-from rewardkit.outcome import without_weights
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -40,8 +39,9 @@ class Mapped(Composite):
 
     def plan(self, batch: Batch) -> Plan:
         """The function of every value that there is."""
-        (inner,) = yield [Call("", self.reward, batch)]
-        return [_with_raw(self.reward, o, None if o.value is None else float(self.function(o.value))) for o in inner]
+        name = f"{self.reward.__name__}.raw"
+        (inner,) = yield [Call(name, self.reward, batch)]
+        return [_with_raw(name, o, None if o.value is None else float(self.function(o.value))) for o in inner]
 
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
@@ -64,14 +64,14 @@ class Threshold(Composite):
 
     def plan(self, batch: Batch) -> Plan:
         """Yes or no for every value that there is."""
-        (inner,) = yield [Call("", self.reward, batch)]
-        return [_with_raw(self.reward, o, None if o.value is None else float(o.value >= self.at_least)) for o in inner]
+        name = f"{self.reward.__name__}.raw"
+        (inner,) = yield [Call(name, self.reward, batch)]
+        return [_with_raw(name, o, None if o.value is None else float(o.value >= self.at_least)) for o in inner]
 
     def __repr__(self) -> str:
         return f"{operand_code(self.reward)}.threshold({self.at_least!r}){name_code(self)}"
 
 
-def _with_raw(reward: Reward, outcome: Outcome, value: float | None) -> Outcome:
+def _with_raw(name: str, outcome: Outcome, value: float | None) -> Outcome:
     """The outcome with another value; what was there before stays visible below it."""
-    parts = without_weights(outcome.parts) if outcome.parts else (Part(f"{reward.__name__}.raw", None, outcome),)
-    return outcome._replace(value=value, parts=parts, clipped=False)
+    return outcome._replace(value=value, parts=(Part(name, None, outcome),), unclipped=None)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rewardkit import Batch, ColumnError
+from rewardkit import Batch, ColumnError, boxed_accuracy, exact_match, route
+from tests.rewardkit.rewards_for_tests import fixed
 
 
 def batch(count: int, **columns: Any) -> Batch:
@@ -81,3 +82,45 @@ class TestSelect:
 @pytest.mark.parametrize("columns", [{"trainer_state": {"global_step": 7}}, {"global_step": 7}])
 def test_step_is_the_trainers_or_a_column(columns: dict[str, Any]) -> None:
     assert batch(1, **columns).step == 7
+
+
+class TestContainers:
+    def test_of_columns_may_be_anything_that_holds_rows(self) -> None:
+        numpy = pytest.importorskip("numpy", reason="columns as arrays need numpy")
+        pandas = pytest.importorskip("pandas", reason="columns as series need pandas")
+        arrow = pytest.importorskip("pyarrow", reason="columns as Arrow arrays need pyarrow")
+        series = pandas.Series(["a", "b", "c"], index=[7, 5, 3])
+        for column in (("a", "b", "c"), numpy.array(["a", "b", "c"]), series, arrow.array(["a", "b", "c"])):
+            assert batch(3, answer=column).column("answer") == ["a", "b", "c"]
+            assert batch(3, answer=column).select([2, 0]).column("answer") == ["c", "a"]
+            assert route("kind", {"a": exact_match}, default=fixed("d", 7.0, 7.0))(
+                ["a", "b", "c"], answer="a", kind=column
+            ) == [1.0, 7.0, 7.0]
+
+    def test_narrow_floats_are_what_they_print_as(self) -> None:
+        numpy = pytest.importorskip("numpy", reason="arrays need numpy")
+        for answer in (numpy.array([0.1], numpy.float32), [numpy.array([0.1], numpy.float32)]):
+            assert boxed_accuracy([r"\boxed{0.1}"], answer=answer) == [1.0]
+
+    def test_of_completions_may_be_frames_of_messages_but_no_set(self) -> None:
+        numpy = pytest.importorskip("numpy", reason="arrays need numpy")
+        message = numpy.array([{"role": "assistant", "content": "x"}], dtype=object)
+        cells = numpy.empty(1, dtype=object)
+        cells[0] = message
+        assert Batch.of(cells, {}).texts == ("x",)
+        with pytest.raises(TypeError, match="completions must be a list"):
+            Batch.of({"a"}, {})
+
+    def test_a_list_of_the_wrong_length_is_refused_behind_a_gate_too(self) -> None:
+        gated = exact_match.gate(fixed("g", 0.0, 1.0, 1.0))
+        for answer in (["a", "b"], ["a", "b", "c", "d"]):
+            with pytest.raises(ColumnError, match=rf"'answer' has {len(answer)} rows for 3 completions"):
+                gated(["x", "b", "a"], answer=answer)
+
+    def test_num_generations_is_a_whole_number(self) -> None:
+        with pytest.raises(ColumnError, match=r"num_generations must be a whole number, got float 2\.5"):
+            batch(5, num_generations=2.5).groups()
+
+    def test_a_part_that_is_no_text_is_refused_with_its_row(self) -> None:
+        with pytest.raises(TypeError, match=r"a part of a message's content must be text or a mapping.* in row 0"):
+            Batch.of([[{"role": "assistant", "content": [5]}]], {}).texts  # noqa: B018

@@ -116,7 +116,14 @@ class TestGate:
     def test_within_a_gate_of_the_same_name_is_told_apart(self) -> None:
         inner = fixed("a", 5.0).gate(fixed("g", 0.5), at_least=0.5).clip(0, 4)
         row = inner.gate(fixed("g", 1.0)).explain(["x"])[0]
-        assert [(c.path, c.value) for c in row.components] == [("a", 4.0), ("gate:g", 0.5), ("gate:g#2", 1.0)]
+        assert [(c.path, c.value) for c in row.components] == [
+            ("a", 4.0),
+            ("a.raw", 5.0),
+            ("a.raw/gate:g", 0.5),
+            ("gate:g", 1.0),
+        ]
+        twice = fixed("a", 5.0).gate(fixed("g", 0.5), at_least=0.5).gate(fixed("g", 1.0)).explain(["x"])[0]
+        assert [(c.path, c.value) for c in twice.components] == [("a", 5.0), ("gate:g", 0.5), ("gate:g#2", 1.0)]
 
     def test_that_is_a_component_too_is_scored_once(self) -> None:
         seen: list[tuple[str, ...]] = []

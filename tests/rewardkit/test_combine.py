@@ -143,11 +143,15 @@ class TestBreakdown:
         assert stack(["x", "y"], log_metric=metrics.__setitem__, log_extra=extra.__setitem__) == [2 * 1 + 5.0, 2 * 2.0]
         means = {name: value for name, value in metrics.items() if name.endswith("/mean")}
         assert means == {"rewards/a/mean": (1 + 2) / 2, "rewards/inner/mean": 5.0, "rewards/inner/b/mean": 5.0}
-        assert metrics.keys() - means.keys() == {"rewards/a/contribution", "rewards/inner/b/contribution"}
-        assert metrics["rewards/a/contribution"] == 2 * metrics["rewards/a/mean"]
-        values = {column: rows for column, rows in extra.items() if not column.endswith("/status")}
-        assert values == {"a": [1.0, 2.0], "inner": [5.0, None], "inner/b": [5.0, None], "inner/c": [None, None]}
-        assert extra["inner/status"] == ["scored", "not_scored"]
+        added = {name: value for name, value in metrics.items() if name.endswith("/contribution")}
+        assert metrics == means | added
+        assert added == {
+            "rewards/a/contribution": 2 * (1 + 2) / 2,
+            "rewards/inner/contribution": 0.0,
+            "rewards/inner/b/contribution": 5.0 / 2,
+            "rewards/inner/c/contribution": 0.0,
+        }
+        assert extra == {"a": [1.0, 2.0], "inner": [5.0, None], "inner/b": [5.0, None], "inner/c": [None, None]}
 
 
 class TestStructure:
@@ -201,7 +205,7 @@ class TestStructure:
             seen.update(kwargs)
             return [0.0]
 
-        combine(spy)(["c"], ["p"], level=[3], completion_ids=[[1]])
+        combine(spy)(["c"], prompts=["p"], level=[3], completion_ids=[[1]])
         assert seen == {"completions": ["c"], "prompts": ["p"], "level": [3], "completion_ids": [[1]]}
 
     @pytest.mark.parametrize(
@@ -249,9 +253,25 @@ class TestRefusals:
             (lambda: exact_match + exact_match, ValueError, "two components are named 'exact_match'"),
             (lambda: soft_format + SoftFormat(tags=["a"]), ValueError, "two components are named 'soft_format'"),
             (lambda: combine("boxed_accuracy"), TypeError, "must be callable, got 'boxed_accuracy'"),
-            (lambda: exact_match + 1, TypeError, "unsupported operand"),
-            (lambda: exact_match * exact_match, TypeError, "unsupported operand"),
+            (lambda: exact_match + 1, TypeError, "int 1 cannot be added to a reward; add rewards"),
+            (lambda: exact_match * exact_match, TypeError, r"of rewards take product\("),
             (lambda: "2" * exact_match, TypeError, "can't multiply|unsupported operand"),
+            (lambda: combine([exact_match, soft_format]), TypeError, r"a list of 2; unpack it: combine\(\*rewards\)"),
+            (
+                lambda: combine(SoftFormat),
+                TypeError,
+                r"SoftFormat is a class; give an instance, such as SoftFormat\(\)",
+            ),
+            (lambda: combine(exact_match, weights=2.0), TypeError, "weights must be a list .*, got float 2.0"),
+            (lambda: combine(exact_match, weights={"a": 1.0}), TypeError, "weights must be a list"),
+            (lambda: combine(exact_match, weights=["1"]), TypeError, r"weights\[0\] must be a number, got str '1'"),
+            (lambda: combine(exact_match, clip=2), TypeError, r"clip must be a pair \(low, high\), got int 2"),
+            (lambda: exact_match.gate(soft_format, at_least="x"), TypeError, "at_least must be a number, got str 'x'"),
+            (lambda: exact_match.threshold("x"), TypeError, "at_least must be a number"),
+            (lambda: SoftFormat(tgas=["a"]), TypeError, "SoftFormat has no setting 'tgas'; did you mean 'tags'"),
+            (lambda: exact_match.named("a/b"), ValueError, "cannot be named 'a/b'"),
+            (lambda: exact_match.named(""), ValueError, "cannot be named ''"),
+            (lambda: exact_match.named("rounding"), ValueError, "cannot be named 'rounding'"),
         ],
     )
     def test_of_what_cannot_be_combined_name_value_and_remedy(

@@ -167,7 +167,7 @@ class TestColumns:
     )
     def test_that_are_missing_are_named_with_those_there_are(self, key: str | None, expected: str) -> None:
         with pytest.raises(ColumnError, match="answer_key=") as error:
-            ExactMatch(answer_key=key)(["a"], ["p"], truth=["a"], level=[1], nothing=None)
+            ExactMatch(answer_key=key)(["a"], prompts=["p"], truth=["a"], level=[1], nothing=None)
         assert f"expected the column {expected}, the call has level, prompts, truth;" in str(error.value)
 
     def test_without_any_say_so(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 import warnings
 from functools import partial
@@ -10,7 +11,17 @@ from typing import Any
 
 import pytest
 
-from rewardkit import Function, Guarded, Outcome, PerCompletion, RewardError, boxed_accuracy, combine, reward
+from rewardkit import (
+    Function,
+    Guarded,
+    Outcome,
+    PerCompletion,
+    RewardError,
+    boxed_accuracy,
+    combine,
+    exact_match,
+    reward,
+)
 from rewardkit import functions as module
 from rewardkit.contract import ColumnError
 from tests.rewardkit.rewards_for_tests import broken, fixed, later, length, patient, quotes_its_source, shouts
@@ -185,3 +196,69 @@ class TestOnError:
     def test_refuses_another_word(self) -> None:
         with pytest.raises(ValueError, match='on_error=\'skip\' is unknown; use "raise" or "none"'):
             boxed_accuracy.on_error("skip")
+
+
+class TestMistakes:
+    def test_a_function_without_columns_is_told_how_to_end_its_signature(self) -> None:
+        def narrow(completions: Any, answer: Any) -> list[float]:
+            return [1.0]
+
+        with pytest.raises(TypeError, match=r"narrow does not take the keyword 'prompts'; .* end in \*\*columns"):
+            combine(narrow)(["x"], answer=["1"])
+
+    def test_a_type_error_of_its_own_stays_as_it_is(self) -> None:
+        def clumsy(completions: Any, **columns: Any) -> list[float]:
+            return [len(5)]  # type: ignore[arg-type]
+
+        with pytest.raises(TypeError, match="has no len"):
+            combine(clumsy)(["x"])
+
+    def test_a_reward_of_one_completion_that_asks_for_all_is_told_so(self) -> None:
+        with pytest.raises(TypeError, match="gets one `completion` at a time"):
+            reward(lambda completions: 1.0)
+
+    @pytest.mark.skipif(not hasattr(Exception, "add_note"), reason="notes came with Python 3.11")
+    def test_a_failure_names_the_reward_and_the_row(self) -> None:
+        @reward
+        def share(completion: str) -> float:
+            return 1 / len(completion)
+
+        with pytest.raises(ZeroDivisionError) as failure:
+            share(["a", ""])
+        assert failure.value.__notes__ == ["in the reward 'share', row 1"]  # type: ignore[attr-defined]
+
+    def test_a_function_that_changes_its_lists_changes_nothing_for_the_others(self) -> None:
+        def shouting(completions: Any, answer: Any, **columns: Any) -> list[float]:
+            completions[0] += "!"
+            answer[:] = ["z"]
+            return [0.0]
+
+        answer = ["a"]
+        assert combine(shouting, exact_match)(["a"], answer=answer) == [1.0]
+        assert answer == ["a"]
+
+    def test_a_list_that_is_no_column_is_given_to_who_takes_everything(self) -> None:
+        @reward
+        def many(completion: str, **columns: Any) -> float:
+            return float(len(columns["tools"]))
+
+        assert many(["a"], tools=["x", "y", "z"]) == [3.0]
+
+    @pytest.mark.parametrize("lost", [reward(lambda completion: 1.0), reward(shouts.function)], ids=["lambda", "named"])
+    def test_what_cannot_be_found_again_does_not_pickle(self, lost: PerCompletion) -> None:
+        if lost == shouts:
+            assert pickle.loads(pickle.dumps(lost)) == shouts
+        else:
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(lost)
+        assert copy.deepcopy(lost) is lost
+
+
+def test_a_guard_survives_combine_and_keeps_its_name_and_weight() -> None:
+    guarded = fixed("a", 3.0).on_error("none").named("g")
+    assert combine(2.0 * guarded, fixed("b", 1.0)).members[0] == guarded
+    metrics: dict[str, float] = {}
+    stack = combine(2.0 * fixed("a", 3.0), fixed("b", 1.0), on_error="none")
+    assert stack(["x"], log_metric=metrics.__setitem__) == [2 * 3.0 + 1.0]
+    assert (metrics["rewards/a/mean"], metrics["rewards/a/contribution"]) == (3.0, 2 * 3.0)
+    assert metrics["rewards/a/error"] == 0.0

@@ -66,7 +66,7 @@ def test_groups_go_by_the_number_of_the_call_or_by_the_prompts() -> None:
     columns = {"verdict": [1.0] * 4, "completion_ids": tokens(1, 2, 3, 5)}
     assert reward([""] * 4, num_generations=2, **columns) == [0.5, -0.5, 0.5, -0.5]
     by_prompt = [0.5, 0.5 - 1 / 2, -0.5, 0.0]
-    assert reward([""] * 4, ["p", "p", "p", "q"], **columns) == by_prompt
+    assert reward([""] * 4, prompts=["p", "p", "p", "q"], **columns) == by_prompt
 
 
 def test_a_completion_that_is_not_scored_still_has_a_length_in_its_group() -> None:
@@ -76,7 +76,7 @@ def test_a_completion_that_is_not_scored_still_has_a_length_in_its_group() -> No
 
 def test_judges_the_boxed_answer_unless_told_otherwise() -> None:
     completions = [r"\boxed{2}", r"I say \boxed{2}", r"I say \boxed{3}", ""]
-    assert group_length(completions, ["p"] * 4, answer="2") == [0.5 - 9 / 15, -0.5, -0.5, 0.0]
+    assert group_length(completions, prompts=["p"] * 4, answer="2") == [0.5 - 9 / 15, -0.5, -0.5, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_a_plain_function_and_its_reward_make_equal_rewards() -> None:
 
 def test_giving_up_costs_nothing_and_a_bare_guess_that_is_right_earns_most_as_the_docstring_says() -> None:
     honest, guess, nothing = r"2 and 2 are 4, thus \boxed{4}", r"\boxed{4}", ""
-    values = group_length([honest, guess, nothing], ["2+2"] * 3, answer="4")
+    values = group_length([honest, guess, nothing], prompts=["2+2"] * 3, answer="4")
     assert values == [-0.5, 0.5 - len(guess) / len(honest), 0.0]
-    assert group_length([honest, guess], ["2+2"] * 2, answer="4") == [-0.5, 0.5]
+    assert group_length([honest, guess], prompts=["2+2"] * 2, answer="4") == [-0.5, 0.5]
 
 
 @given(rows=st.lists(st.tuples(st.booleans(), st.integers(0, 50)), min_size=1, max_size=8))
@@ -144,7 +144,7 @@ def test_messages_score_as_their_text() -> None:
 
 
 def test_a_million_characters_are_measured() -> None:
-    values = group_length(["a" * 1_000_000, r"\boxed{2}"], ["p", "p"], answer="2")
+    values = group_length(["a" * 1_000_000, r"\boxed{2}"], prompts=["p", "p"], answer="2")
     assert values == [-0.5, 0.5]
 
 
@@ -155,7 +155,7 @@ def test_groups_that_nothing_tells_are_an_error_and_not_a_score() -> None:
 
 def test_a_missing_ground_truth_is_an_error_and_not_a_score() -> None:
     with pytest.raises(ColumnError, match="no ground truth"):
-        group_length(["a", "b"], ["p", "p"])
+        group_length(["a", "b"], prompts=["p", "p"])
 
 
 def test_tokens_without_completion_ids_raise_with_the_remedy() -> None:

@@ -100,7 +100,7 @@ class TestWithinTheGroup:
 
     def test_goes_by_the_prompts_where_no_number_is_given(self) -> None:
         reward = NgramDiversity(within="group")
-        assert reward(["a b", "a b", "a b"], ["p", "p", "q"]) == [0.0, 0.0, None]
+        assert reward(["a b", "a b", "a b"], prompts=["p", "p", "q"]) == [0.0, 0.0, None]
 
     def test_a_group_of_one_is_not_scored(self) -> None:
         (outcome,) = NgramDiversity(within="group", num_generations=1).explain(["a b c"])

@@ -143,7 +143,7 @@ class TestReport:
 
     def test_explains_in_one_paragraph(self) -> None:
         why = STACK.explain([GOOD, r"\boxed{3}"], answer="2").why
-        assert why(0).startswith("Completion 0 earned 2.25. r1 gave 2.25 (scored), cut by the clip by 0.25.")
+        assert why(0).startswith("Completion 0 earned 2.25. r1 gave 2.25 (scored), clipped from 2.5.")
         assert "boxed_accuracy gave 0 (wrong: '3': 3 ≠ 2; answer is '2'), times 2 is 0." in why(1)
         assert "strict_format gave 0 (wrong: no <think>), times 0.5 is 0." in why(1)
         with pytest.raises(IndexError, match="completion 2 of a report of 2"):
@@ -156,7 +156,7 @@ class TestReport:
 
     def test_pandas_has_one_row_per_completion(self) -> None:
         pandas = pytest.importorskip("pandas", reason="to_pandas needs pandas")
-        frame = STACK.explain([GOOD, "no"], answer="2").to_pandas()
+        frame = STACK.explain([GOOD, "no"], answer="2").to_pandas(detail=True)
         assert isinstance(frame, pandas.DataFrame)
         assert list(frame["total"]) == [2.25, 0.0]
         assert list(frame["boxed_accuracy/contribution"]) == [2.0, 0.0]
@@ -194,4 +194,4 @@ class TestReport:
 
     def test_scheduled_weights_show_what_was_applied(self) -> None:
         row = (schedule.linear(0, 1, steps=10) * fixed("a", 4.0) + fixed("b", 0.0)).explain(["x"], global_step=5)[0]
-        assert (row["a"].weight, row["a"].contribution, row["a"].scheduled) == (0.5, 2.0, True)
+        assert (row["a"].weight, row["a"].contribution, row["a"].scheduled) == (0.5, 2.0, 0.5)

@@ -69,7 +69,7 @@ def test_a_run_of_grpo_engine(run: tuple[Path, str]) -> None:
 def test_its_components_were_logged_and_are_found(run: tuple[Path, str]) -> None:
     rollouts = read_rollouts(run[0], dataset=rows())
     again = simulate(STACK, rollouts).columns
-    assert rollouts.columns["rewards/boxed_accuracy"] == again["boxed_accuracy"].values
+    assert rollouts.columns["rewards/stack/boxed_accuracy"] == again["boxed_accuracy"].values
     assert rollouts.columns["rewards/stack"] == rollouts.columns["reward"]
 
 

@@ -56,7 +56,7 @@ def test_a_difference_prints_what_changes_and_examples() -> None:
     assert "data, line" in text
 
 
-@pytest.mark.parametrize("name", ["[bold]a", "a[/]", "[red", "[link=x]y"])
+@pytest.mark.parametrize("name", ["[bold]a", "a[]", "[red", "[link=x]y"])
 def test_names_are_no_markup(name: str) -> None:
     last = name.rpartition("/")[2]  # a slash makes it a path
     assert last in repr(simulate(A.named(name) + B, ROWS))
