@@ -46,8 +46,9 @@ from rewardkit.contract import (
     completion_text,
 )
 from rewardkit.equivalence import Answer, Budget, Verdict, equivalent, extract_answer
-from rewardkit.functions import Function, Guarded, PerCompletion, reward
+from rewardkit.functions import Function, PerCompletion, reward
 from rewardkit.group_length import GroupLength, group_length
+from rewardkit.guarding import Guarded
 from rewardkit.keywords import Keywords, keywords
 from rewardkit.length import (
     CosineLength,

@@ -21,7 +21,8 @@ from typing import Literal, overload
 from rewardkit.batch import short
 from rewardkit.choices import Gated, operand_code, require_distinct_names
 from rewardkit.contract import Batch, Call, Composite, Outcome, Part, Plan, Reward, RewardFunction, as_code, number
-from rewardkit.functions import Function, as_reward, guard
+from rewardkit.functions import Function, as_reward
+from rewardkit.guarding import guard
 from rewardkit.outcome import fold
 from rewardkit.schedule import Schedule, weight_at
 

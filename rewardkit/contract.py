@@ -12,17 +12,17 @@ for others (a server) is an :class:`AsyncReward`, one that is made of others a :
 
 from __future__ import annotations
 
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from rewardkit.batch import GROUND_TRUTH_KEYS, Batch, ColumnError, completion_text, short
+from rewardkit.code import as_code, changed_fields, number
 from rewardkit.driving import Call, Plan, RewardError, Run
 from rewardkit.outcome import Outcome, Part, Status, judged, walk_parts
 
@@ -50,6 +50,7 @@ __all__ = [
     "as_code",
     "completion_text",
     "judged",
+    "number",
     "walk_parts",
 ]
 
@@ -279,7 +280,7 @@ class Reward(ABC):
         return guard(self, action)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(_changed_fields(self))})"
+        return f"{type(self).__name__}({', '.join(changed_fields(self))})"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -350,17 +351,6 @@ def _logged(reward: Reward, batch: Batch, outcomes: Sequence[Outcome]) -> list[f
     return [None if outcome.value is None else float(outcome.value) for outcome in outcomes]
 
 
-def number(name: str, value: Any) -> float:
-    """An argument as a float.
-
-    Raises:
-        TypeError: it is no number.
-    """
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number, got {short(value)}")
-    return float(value)
-
-
 def _addend(other: Any) -> Any:
     if callable(other):
         return other
@@ -373,22 +363,3 @@ def _rewards_in(value: object) -> Iterator[Reward]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _rewards_in(item)
-
-
-def _changed_fields(reward: Reward) -> Iterator[str]:
-    for f in sorted(fields(reward), key=lambda f: f.name == "name"):  # the name last
-        value = getattr(reward, f.name)
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        if f.repr and value != default:
-            yield f"{f.name}={as_code(value)}"
-
-
-def as_code(value: object) -> str:
-    """A value as it is written in code: a function by its dotted name, an infinity, all else by its repr."""
-    if isinstance(value, float) and math.isinf(value):
-        return f"float('{value}')"
-    name = getattr(value, "__qualname__", None)
-    if not callable(value) or name is None:
-        return repr(value)
-    module = getattr(value, "__module__", None)
-    return name if module in (None, "builtins", "__main__") else f"{module}.{name}"

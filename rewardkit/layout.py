@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rewardkit.choices import Gated, Product, Routed, Several
 from rewardkit.combine import Clipped, Combined, Weighted
 from rewardkit.contract import Reward
-from rewardkit.functions import Guarded
+from rewardkit.guarding import Guarded
 from rewardkit.schedule import Schedule
 from rewardkit.shaping import Mapped, Threshold
 

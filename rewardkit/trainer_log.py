@@ -11,7 +11,7 @@ from rewardkit.breakdown import ROUNDING, Component, components, root_path
 from rewardkit.choices import Gated
 from rewardkit.combine import Clipped, Combined
 from rewardkit.contract import Reward
-from rewardkit.functions import Guarded
+from rewardkit.guarding import Guarded
 from rewardkit.layout import Node, nodes
 from rewardkit.outcome import Outcome
 

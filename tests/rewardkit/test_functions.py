@@ -22,7 +22,7 @@ from rewardkit import (
     exact_match,
     reward,
 )
-from rewardkit import functions as module
+from rewardkit import guarding as module
 from rewardkit.contract import ColumnError
 from tests.rewardkit.rewards_for_tests import broken, fixed, later, length, patient, quotes_its_source, shouts
 
