@@ -33,7 +33,7 @@ from rewardkit.equivalence.extract import OnConflict, known_conflict
 from rewardkit.equivalence.ladder import exact_tolerance
 from rewardkit.equivalence.reader import read
 from rewardkit.equivalence.written import is_number, last_number
-from rewardkit.sections import final_part, section, tag_body
+from rewardkit.sections import check_section, final_part, section, tag_body
 
 _STATUS: dict[str, Status] = {
     "timeout": "timeout",
@@ -232,6 +232,7 @@ class ChoiceAccuracy(Reward):
             raise ValueError(f"options must be names, at least one and none blank, got {self.options!r}")
         if len({_bare(o) for o in self.options}) != len(self.options):
             raise ValueError(f"options must differ in more than case and brackets, got {self.options!r}")
+        check_section(self.section)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """Correct, wrong or no_answer, with the choice that was read."""

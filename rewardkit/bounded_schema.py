@@ -122,9 +122,11 @@ def _subschemas(base: Any, contents: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _check_subschemas(schemas: list[Mapping[str, Any]]) -> None:
-    """Refuse patterns that do not compile, and the two keywords that together cannot be bounded."""
+    """Refuse an empty choice, patterns that do not compile, and two keywords that together cannot be bounded."""
     import regex
 
+    if any(schema.get("enum") == [] for schema in schemas):
+        raise ValueError("enum is empty, so no value can satisfy the schema; list the values that are allowed")
     patterns = {p for schema in schemas for p in (*schema.get("patternProperties", ()), schema.get("pattern", ""))}
     for pattern in sorted(patterns):
         try:

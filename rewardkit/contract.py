@@ -275,7 +275,7 @@ class Reward(ABC):
 
     def on_error(self, action: str) -> Reward:
         """What a failure does: "raise" (as it is) or "none" (not scored, counted, warned of)."""
-        from rewardkit.functions import guard
+        from rewardkit.guarding import guard
 
         return guard(self, action)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rewardkit.contract import Batch, Outcome, Reward
+from rewardkit.sections import check_section
 from rewardkit.sections import section as section_of
 
 
@@ -31,7 +32,8 @@ class Keywords(Reward):
             none twice.
         value: per word, positive. For a list of banned words, weigh the reward: ``-1.0 * Keywords(...)``.
         cap: the most that a completion earns, positive.
-        section: the tag in whose body to look, its last complete pair; ``None`` for the whole completion.
+        section: the tag in whose body to look, its last complete pair ("think" may be opened by the prompt);
+            ``None`` for the whole completion.
         whole_words: a word does not count inside a longer one ("then" in "strengthen"), in any alphabet.
             Leave it off for text that is written without spaces.
         ignore_case: capital and small letters are the same.
@@ -68,6 +70,7 @@ class Keywords(Reward):
             number = getattr(self, name)
             if not (math.isfinite(number) and number > 0):
                 raise ValueError(f"{name} must be a positive number, got {number}; for a penalty weigh the reward")
+        check_section(self.section)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """The bonus, with the words that were found as detail."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward, RewardError
 from rewardkit.scripts import in_scripts, letters, primary, prose, scripts_of
+from rewardkit.sections import check_section
 from rewardkit.sections import section as section_of
 
 Detector = Callable[[str], "str | None"]
@@ -33,9 +34,10 @@ class LanguageConsistency(Reward):
     Unicode script is one that the language is written in: Han for "zh", Hiragana, Katakana and Han for "ja".
     With a detector every letter is of the language that is detected in its sentence. Digits, punctuation and
     symbols are no letters; Latin and Greek letters do not count in code, mathematics, LaTeX commands, tags
-    and addresses, or alone, as a variable. Source: the language consistency reward of DeepSeek-R1
-    (arXiv 2501.12948), the proportion of target language words in the chain of thought; letters are counted
-    here because Chinese, Japanese and Thai put no spaces between words.
+    and addresses, as the unit of a number (5 cm), as the name of a function (sin x), or alone, as a variable,
+    unless several are spaced out (``s o``). A letter in another dress (bold, circled) is that letter. Source:
+    the language consistency reward of DeepSeek-R1 (arXiv 2501.12948), the proportion of target language words in
+    the chain of thought; letters are counted here because Chinese, Japanese and Thai put no spaces between words.
 
     What the light form cannot see: languages that share an alphabet (English and French; Russian and
     Bulgarian; a Japanese text in Han alone is Chinese to it), and words of a language in the letters of
@@ -43,20 +45,22 @@ class LanguageConsistency(Reward):
 
     Range [0.0, 1.0]; the empty completion, a missing section and a text without a letter earn 0.0. How a
     model might cheat it: where the target is written in other letters, by reasoning in Latin ones inside code
-    or mathematics; by one short sentence in place of a reasoning; by repeating one in the target language.
-    Pay for being right first.
+    or mathematics, or letter by letter with signs between (``s/o``); by one short sentence in place of a
+    reasoning; by repeating one in the target language. Pay for being right first.
 
     Attributes:
         language: an ISO 639-1 code such as "en" or "zh" ("zh-Hant" and "pt_BR" are read up to the mark);
             ``None`` reads the column `language_key`.
         language_key: the column with the code of each row, or one code for all; ``None`` in a row is "not
             scored".
-        section: the tag whose body is judged, its last complete pair; ``None`` for the whole completion.
+        section: the tag whose body is judged, its last complete pair, where "think" may be opened by the
+            prompt; ``None`` for the whole completion.
         detector: a function from one sentence to its language code, or ``None`` where it cannot tell, which
             counts as another language; see :func:`lingua_detector`. Pickles where the function does.
 
     Raises:
-        ValueError, TypeError: no language code, one whose script is not known, a detector that cannot be called.
+        ValueError, TypeError: no language code, one whose script is not known, a detector that cannot be called,
+            a section that is no tag name.
         ColumnError: the language is neither given nor in a column, or a row holds no language code.
         RewardError: the detector returned something that is no language code.
 
@@ -78,6 +82,7 @@ class LanguageConsistency(Reward):
             raise TypeError(f"detector must be a function from text to a language code, got {self.detector!r}")
         if self.language is not None:
             self._target(self.language)
+        check_section(self.section)
 
     def outcomes(self, batch: Batch) -> list[Outcome]:
         """The share, with the two counts and the beginning of what is foreign as detail."""

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward
-from rewardkit.sections import tag_body
+from rewardkit.sections import check_section, tag_body
 from rewardkit.structure import PATTERN_SECONDS
-from rewardkit.tags import tag_names
 
 Mode = Literal["search", "match", "fullmatch"]
 
@@ -23,9 +22,10 @@ Mode = Literal["search", "match", "fullmatch"]
 class RegexMatch(Reward):
     r"""1.0 where the pattern matches the completion, or the body of its last `section`; else 0.0.
 
-    The text is tried as it stands and, where that fails, without its outer white space. A pattern comes
-    from the code or the data set and is trusted to be one; the text it meets is not: each completion has
-    `seconds` in all, and a search that is cut off is 0.0 with the status "timeout", never an error.
+    The text is tried as it stands and, where that fails, without its outer white space, then with the line
+    breaks of Windows as ``\n`` too, so that ``$`` finds the end of every line. A pattern comes from
+    the code or the data set and is trusted to be one; the text it meets is not: each completion has `seconds`
+    in all, and a search that is cut off is 0.0 with the status "timeout", never an error.
 
     Range {0.0, 1.0}; ``None`` where the row's pattern is ``None``. The empty completion and a section that
     is missing or blank earn 0.0, whatever the pattern. How a model might cheat it: by writing what the
@@ -41,7 +41,8 @@ class RegexMatch(Reward):
         dotall: a dot matches line breaks, as reasoning has several lines; without it ``<think>.*</think>``
             misses every reasoning of more than one line.
         multiline: ``^`` and ``$`` match at every line, not at the ends of the text alone.
-        section: the tag in whose body to look, its last complete pair; ``None`` for the whole completion.
+        section: the tag in whose body to look, its last complete pair, where "think" may be opened by the
+            prompt; ``None`` for the whole completion.
         seconds: what one completion may take, more than 0.
 
     Raises:
@@ -72,8 +73,7 @@ class RegexMatch(Reward):
             raise ValueError(f'mode={self.mode!r} is unknown; use "search", "match" or "fullmatch"')
         if not (math.isfinite(self.seconds) and self.seconds > 0):
             raise ValueError(f"seconds must be a positive number, got {self.seconds}")
-        if self.section is not None:
-            tag_names((self.section,))
+        check_section(self.section)
         if self.pattern is not None:
             if self.pattern_key is not None:
                 raise ValueError(
@@ -133,8 +133,9 @@ class RegexMatch(Reward):
         return Outcome(1.0, "correct", extracted=found[:200], **source)
 
     def _found(self, text: str, pattern: Any) -> str | None:
-        """What the pattern matches in the text or, failing that, in the text without its outer white space."""
-        forms = (text,) if text == text.strip() else (text, text.strip())
+        """What the pattern matches in the text or, failing that, in the text as it is tidied step by step."""
+        bare = text.strip()
+        forms = dict.fromkeys((text, bare, bare.replace("\r\n", "\n")))
         for form in forms:
             match = getattr(pattern, self.mode)(form, timeout=self.seconds / len(forms))
             if match is not None:

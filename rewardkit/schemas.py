@@ -9,15 +9,17 @@ r"""A reward for JSON that satisfies a JSON Schema, checked in bounded time.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rewardkit.bounded_schema import canonical, cut, first_fault, validator_of
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward
-from rewardkit.sections import final_part, tag_body
+from rewardkit.sections import check_section, final_part, tag_body, trimmed
 from rewardkit.strict_json import strict_json
-from rewardkit.tags import tag_names
+
+_JSON = re.compile(r"json(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -25,10 +27,10 @@ class JsonSchema(Reward):
     r"""1.0 where the answer is JSON that satisfies the schema, else 0.0.
 
     The answer is what follows the last ``</think>``, or the body of the last `section` in it; its outer
-    white space does not count. It is read strictly: nothing may surround the JSON, no name may occur twice
-    in an object, NaN, infinities and numbers beyond a float are refused. What cannot be read, is nested
-    more than 64 levels deep or longer than `max_characters` is an unparseable_answer. Source: JSON Schema
-    (json-schema.org), drafts 3 to 2020-12, through the package `jsonschema`, with two repairs: decimals are
+    white space and a byte order mark do not count. It is read strictly: nothing may surround the JSON, no
+    name may occur twice in an object, NaN, infinities and numbers beyond a float are refused. What cannot be
+    read, is nested more than 64 levels deep or longer than `max_characters` is an unparseable_answer. Source:
+    JSON Schema (json-schema.org), drafts 3 to 2020-12, through the package `jsonschema`, with two repairs: decimals are
     exact (19.99 is a multiple of 0.01), and patterns, unique items and the check as a whole are bounded.
     ``format`` is not asserted, and no reference is ever fetched.
 
@@ -43,14 +45,15 @@ class JsonSchema(Reward):
         schema_key: the column with the schemas, mappings or texts; ``None`` is "schema". A single schema
             holds for all rows. Prefer texts: Arrow fills the names that a mapping lacks with nulls.
         section: the tag that holds the JSON; ``None`` for all of the final part.
-        fenced: one Markdown fence, plain or marked json, may enclose the JSON.
+        fenced: one Markdown fence, plain or marked json, may enclose the JSON: three or more ticks or tildes, as
+            many at the end, on lines of their own or not.
         max_characters: longer answers are not read, at least 1.
         seconds: what checking one answer may take, more than 0; then 0.0 with the status "timeout".
 
     Raises:
         ImportError: the package `jsonschema` is not installed.
         ValueError, TypeError: a schema that is none, refers to what it does not hold or to itself without
-            end; both `schema` and `schema_key`; a limit or tag name that is none.
+            end, or has an empty enum; both `schema` and `schema_key`; a limit or tag name that is none.
         ColumnError: no column of schemas, or a row that holds none, with the row.
 
     Example:
@@ -75,8 +78,7 @@ class JsonSchema(Reward):
             raise ValueError(f"max_characters must be an integer of at least 1, got {self.max_characters!r}")
         if not (math.isfinite(self.seconds) and self.seconds > 0):
             raise ValueError(f"seconds must be a positive number, got {self.seconds}")
-        if self.section is not None:
-            tag_names((self.section,))
+        check_section(self.section)
         if self.schema is not None:
             if self.schema_key is not None:
                 raise ValueError(f"schema and schema_key={self.schema_key!r} exclude each other; give one")
@@ -104,7 +106,7 @@ class JsonSchema(Reward):
         body = final if self.section is None else tag_body(final, self.section)
         if body is None:
             return Outcome(0.0, "no_answer", f"no <{self.section}> in the final part")
-        answer = _unfenced(body.strip()) if self.fenced else body.strip()
+        answer = _unfenced(trimmed(body)) if self.fenced else trimmed(body)
         if not answer:
             return Outcome(0.0, "no_answer", "nothing there")
         return self._checked(answer, validator)._replace(extracted=answer[:200])
@@ -138,9 +140,12 @@ def _row_validator(value: Any, key: str, row: int) -> tuple[Any, str]:
 
 def _unfenced(text: str) -> str:
     """What stands in the one Markdown fence around the text; the text itself where there is none."""
-    mark, _, rest = text.partition("\n")
-    fenced = mark.startswith("```") and mark[3:].strip().lower() in ("", "json") and rest.endswith("```")
-    return rest[:-3].strip() if fenced else text
+    length = len(text) - len(text.lstrip(text[0])) if text[:1] in ("`", "~") else 0
+    if length < 3 or len(text) < 2 * length or not text.endswith(text[:length]):
+        return text
+    inside = text[length:-length].strip()
+    mark = _JSON.match(inside)
+    return inside[mark.end() :].strip() if mark else inside
 
 
 json_schema = JsonSchema()

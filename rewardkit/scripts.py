@@ -4,11 +4,14 @@ r"""The alphabet of a text: which Unicode scripts a language is written in, and 
 (('Cyrillic', 'Latin'), ('Han', 'Bopomofo'))
 >>> prose(r"The root \sqrt{2} of `x = 2  # 平方` is $y_1$.")
 'The root \\ {2} of `  = 2  # 平方` is $ _1$.'
+>>> prose("设 x 为 5cm，则 sin(x) = 0.5")
+'设   为 5 ，则 ,( ) = 0.5'
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from functools import lru_cache
 from typing import Any
@@ -61,7 +64,20 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 _LATIN = "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"
 _SYMBOLS = f"{_LATIN}\u0370-\u03ff\u1f00-\u1fff"  # mathematics is written in Latin and Greek letters
 _SYMBOL = re.compile(f"[{_SYMBOLS}]+")
-_LONE_SYMBOL = re.compile(f"(?<![{_SYMBOLS}\u0300-\u036f])[{_SYMBOLS}](?![{_SYMBOLS}\u0300-\u036f])")
+_BEGINS, _ENDS = f"(?<![{_SYMBOLS}\u0300-\u036f])", f"(?![{_SYMBOLS}\u0300-\u036f])"  # a word or a letter alone
+_LONE_SYMBOLS = re.compile(  # with those that only white space, dots and what is not seen keep apart from it
+    f"{_BEGINS}[{_SYMBOLS}]{_ENDS}(?:[\\s.\u00ad\u200b-\u200f\u2060\ufeff]+[{_SYMBOLS}]{_ENDS})*"
+)
+_UNITS = (
+    "mm cm dm km mg kg ml dl ms min Hz kHz MHz GHz Pa kPa MPa kJ kW kWh MW mA mV kV mol cal kcal rad deg KB MB GB TB"
+)
+_UNIT = re.compile(rf"(?<=\d)[ \u00a0]?(?:{'|'.join(_UNITS.split())}){_ENDS}")
+_FUNCTIONS = (
+    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp sqrt max min gcd lcm mod lim det arg"
+)
+_FUNCTION = re.compile(
+    rf"{_BEGINS}(?:{'|'.join(_FUNCTIONS.split())}){_ENDS}(?= ?(?:[(\[{{^_\d\u00b2]|[{_SYMBOLS}]{_ENDS}))"
+)
 _BLOCKS = (("```", "```", True), ("$$", "$$", False), (r"\[", r"\]", False), (r"\(", r"\)", False))
 _INLINE = re.compile(
     r"`[^`\n]+`"  # code
@@ -102,13 +118,35 @@ def scripts_of(code: object) -> tuple[str, ...]:
 def prose(text: str) -> str:
     """The text without the letters that belong to no language.
 
-    Latin and Greek letters are taken out of code, mathematics, LaTeX commands, tags and addresses, and where
-    one stands alone, as a variable does. Letters of other alphabets stay wherever they are: they are never
-    part of a notation, so nothing can be hidden there. Linear in the text.
+    Latin and Greek letters are taken out of code, mathematics, LaTeX commands, tags and addresses, where one
+    stands alone, as a variable does, where a number has them as its unit, and where a function such as sin is
+    applied. Letters that are spaced out (``s o``) are a word. Letters of other alphabets stay wherever they are:
+    they are never part of a notation, so nothing can be hidden there. A letter in another dress, such as a bold
+    or a circled one, is read as that letter. Linear in the text.
     """
+    text = _undressed(text)
     for opening, closing, to_the_end in _BLOCKS:
         text = _without_blocks(text, opening, closing, to_the_end)
-    return _LONE_SYMBOL.sub(" ", _INLINE.sub(_without_symbols, text))
+    text = _FUNCTION.sub(",", _UNIT.sub(" ", _INLINE.sub(_without_symbols, text)))
+    return _LONE_SYMBOLS.sub(_without_one, text)
+
+
+def _undressed(text: str) -> str:
+    """The text with its letters in the plain form, each for itself: to normalise a whole text is not linear."""
+    if text.isascii():
+        return text
+    plain = {ord(letter): _plain(letter) for letter in set(text) if letter > "\x7f"}
+    return text.translate(plain)
+
+
+def _plain(letter: str) -> str:
+    """The compatibility form of a letter, also of a circled or bracketed one; other characters as they are."""
+    form = unicodedata.normalize("NFKC", letter).strip("()")
+    return form if letter.isalpha() or (len(form) == 1 and form.isalpha()) else letter
+
+
+def _without_one(found: re.Match[str]) -> str:
+    return " " if len(found[0]) == 1 else found[0]
 
 
 def _without_symbols(found: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rewardkit.contract import Batch, Outcome, Reward, judged
+from rewardkit.sections import trimmed
 from rewardkit.tags import marks, not_once, times
 
 OPENING, CLOSING = marks(("think",))
@@ -19,9 +20,9 @@ OPENING, CLOSING = marks(("think",))
 class ThinkFormat(Reward):
     r"""1.0 where the completion is ``<think>reasoning</think>answer``, else 0.0.
 
-    Both tags occur exactly once, the opening one is the very start (white space around the whole is
-    ignored), the reasoning is not blank, and something that is not blank follows the closing tag. Line
-    breaks do not matter. Source: TRL's `think_format_reward`. An empty think, a second closing tag and a
+    Both tags occur exactly once, the opening one is the very start (white space around the whole and a byte
+    order mark are ignored), the reasoning is not blank, and something that is not blank follows the closing
+    tag. Line breaks do not matter. Source: TRL's `think_format_reward`. An empty think, a second closing tag and a
     completion that ends with the closing tag pass there and not here; white space in front passes here and
     not there, and so does, with `prefilled`, a completion whose opening tag stands in the prompt (TRL
     issue 6966). The multi-line flag of TRL's pattern changes nothing: a match begins at the first
@@ -53,7 +54,7 @@ class ThinkFormat(Reward):
         return [judged(not fault, fault) for fault in faults]
 
     def _with_prefill(self, text: str) -> str:
-        return OPENING + text if self.prefilled and not text.lstrip().startswith(OPENING) else text
+        return OPENING + text if self.prefilled and not trimmed(text).startswith(OPENING) else text
 
 
 def _fault(text: str) -> str:
@@ -64,7 +65,7 @@ def _fault(text: str) -> str:
     before, _, inside = text.partition(OPENING)
     if CLOSING in before:
         return f"{CLOSING} stands before {OPENING}"
-    if before.strip():
+    if trimmed(before):
         return f"text before {OPENING}"
     reasoning, _, answer = inside.partition(CLOSING)
     if not reasoning.strip():

@@ -8,7 +8,8 @@ r"""A penalty for a completion that the length limit cut off.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,20 @@ from rewardkit.length import token_ids
 COLUMNS = ("truncated", "finish_reason")
 """Columns that may say it, in the order in which they are looked for."""
 
-CUT_OFF = frozenset({"length", "max_tokens", "max_length"})
+CUT_OFF = frozenset({"length", "max_tokens", "max_length", "model_context_window_exceeded"})
 """Finish reasons of a completion that met a limit, as vLLM, SGLang, TGI, OpenAI, Anthropic and Gemini say it."""
 
-ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn", "tool_calls", "tool_use", "function_call"})
-"""Finish reasons of a completion that ended by itself."""
+ENDED = frozenset(
+    "stop eos eos_token stop_sequence end_turn tool_calls tool_use function_call malformed_function_call"
+    " unexpected_tool_call".split()
+)
+"""Finish reasons of a completion that ended by itself, be it in a faulty call of a tool."""
 
-INTERRUPTED = frozenset({"abort", "content_filter", "error"})
-"""Finish reasons that are not the model's doing: such a row is not scored."""
+INTERRUPTED = frozenset(
+    "abort error content_filter refusal pause_turn safety image_safety recitation language blocklist"
+    " prohibited_content spii model_armor other".split()
+)
+"""Finish reasons that are the server's doing, such as its filters: such a row is not scored."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -35,9 +42,10 @@ class Truncated(Reward):
     Three things can tell, and the settings choose which does:
 
     - a column (neither `max_length` nor `eos_token_ids` given): `column`, else the first present of
-      ``truncated`` and ``finish_reason``. A cell is a bool, true for cut off, or a finish reason:
-      "length", "max_tokens" and "max_length" are cut off; "abort", "content_filter" and "error" say nothing
-      about the model, and such a row is not scored, nor is one with ``None``;
+      ``truncated`` and ``finish_reason``. A cell is a bool, true for cut off, or a finish reason, in capital or
+      small letters, alone or as the ``type`` of a mapping (SGLang): those in `CUT_OFF` ("length", "max_tokens",
+      ...) are cut off, those in `ENDED` are not; those in `INTERRUPTED` ("abort", "content_filter", ...) say
+      nothing about the model, and such a row is not scored, nor is one with ``None``;
     - `max_length`: cut off = the row of ``completion_ids`` has max_length tokens or more and, where
       `eos_token_ids` is given, does not end in one of them. Without `eos_token_ids` a completion whose end
       token is the very last one allowed counts as cut off;
@@ -79,14 +87,16 @@ class Truncated(Reward):
     def __post_init__(self) -> None:
         if not (math.isfinite(self.penalty) and self.penalty <= 0):
             raise ValueError(f"penalty must be 0 or negative, got {self.penalty}; it is added, not subtracted")
-        if self.max_length is not None and (not _is_count(self.max_length) or self.max_length < 1):
-            raise ValueError(f"max_length must be an integer of at least 1, got {self.max_length!r}")
+        if self.max_length is not None:
+            if not _is_count(self.max_length) or self.max_length < 1:
+                raise ValueError(f"max_length must be an integer of at least 1, got {self.max_length!r}")
+            object.__setattr__(self, "max_length", int(self.max_length))
         if isinstance(self.eos_token_ids, (str, bytes)) or not hasattr(self.eos_token_ids, "__len__"):
             raise TypeError(f"eos_token_ids must be a sequence of token ids, got {self.eos_token_ids!r}; use a list")
-        object.__setattr__(self, "eos_token_ids", tuple(self.eos_token_ids))
         for token in self.eos_token_ids:
             if not _is_count(token):
                 raise ValueError(f"eos_token_ids holds {token!r}, which is no token id; give integers from 0")
+        object.__setattr__(self, "eos_token_ids", tuple(int(token) for token in self.eos_token_ids))
         if self.column is not None and (self.max_length is not None or self.eos_token_ids):
             raise ValueError(
                 f"column={self.column!r} and max_length or eos_token_ids exclude each other; say which one decides"
@@ -116,7 +126,8 @@ class Truncated(Reward):
     def _by_cell(self, value: Any, name: str, row: int) -> Outcome:
         if getattr(value, "ndim", None) == 0:  # a scalar of numpy or torch
             value = value.item()
-        reason = value.lower() if isinstance(value, str) else ""
+        said = value.get("type") if isinstance(value, Mapping) else value
+        reason = said.lower() if isinstance(said, str) else ""
         if value is None or reason in INTERRUPTED:
             return Outcome(None, "not_scored", f"{name} is {value!r}")
         if isinstance(value, bool) or reason in CUT_OFF | ENDED:
@@ -140,7 +151,8 @@ def _ids(batch: Batch) -> list[Sequence[int]]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Whether it is an integer from 0, of Python or numpy."""
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) >= 0
 
 
 truncated = Truncated()

@@ -118,14 +118,7 @@ class RewardModel(AsyncReward):
         if self.scorer is not None and (self.base_url, self.model, self.api_key_env) != (None, None, None):
             raise ValueError("scorer is a model of this process; leave out base_url, model and api_key_env")
         if isinstance(self.template, str):
-            names = placeholders(self.template)
-            if "completion" not in names:
-                raise ValueError("template must contain {completion}, or every completion is worth the same")
-            if names - {"prompt", "completion"}:
-                stray = sorted(names - {"prompt", "completion"})[0]
-                raise ValueError(
-                    f"template knows {{prompt}} and {{completion}}, not {{{stray}}}; write {{{{{stray}}}}}"
-                )
+            _check_template(self.template)
 
     async def outcomes_async(self, batch: Batch) -> list[Outcome]:
         """Score the rows in requests of `batch_size`, in order."""

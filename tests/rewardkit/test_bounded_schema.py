@@ -212,6 +212,8 @@ class TestSchemasThatAreNone:
             ({"properties": {"a": {"patternProperties": {"[": {}}}}}, r"pattern '\[' is no regular expression"),
             ({"$schema": "http://example.org/mine"}, "'http://example.org/mine' is no draft of JSON Schema"),
             ({"$schema": 7}, "'7' is no draft"),
+            ({"enum": []}, "enum is empty, so no value can satisfy the schema; list the values"),
+            ({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"enum": []}}}}, "enum is empty"),
             ({"$defs": {"a": {"$schema": DRAFTS[3]}}}, r"\$schema stands below the top level"),
             ({"$ref": "#"}, "refers to itself without end"),
             ({"anyOf": [{"type": "string"}, {"allOf": [{"$ref": "#"}]}]}, "refers to itself without end"),
@@ -223,6 +225,9 @@ class TestSchemasThatAreNone:
     def test_are_refused_before_any_value_is_seen(self, schema: dict[str, Any], said: str) -> None:
         with pytest.raises(ValueError, match=said):
             validator_of(canonical(schema))
+
+    def test_a_property_may_be_called_enum(self) -> None:
+        assert fault({"properties": {"enum": {"type": "integer"}}, "default": {"enum": []}}, {"enum": 1}) == ""
 
     @pytest.mark.parametrize(
         "ref",

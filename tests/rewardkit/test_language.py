@@ -89,10 +89,38 @@ class TestByScript:
             "<think>所以是五</think><answer>五</answer>",
             "见 https://example.org/some/page?of=this 。",
             "所以 𝑥 ∈ ℝ，等于 ５ ℃。",
+            "长 5cm，重 3 kg，快 60 km/h，共 №５mm。",
+            "则 sin(x) = 0.5，log_2 8 = 3，cos θ 和 ln 2。",
+            "点 A、B、C，2x + 3y = 6，H2O。",
         ],
     )
     def test_mathematics_code_tags_addresses_and_lone_variables_do_not_count(self, text: str) -> None:
         assert CHINESE([text]) == [1.0]
+
+    def test_an_honest_solution_pays_for_its_letters_of_geometry_alone(self) -> None:
+        assert CHINESE(["设 x 为 5cm，则 sin(x)=0.5，答案 ABC。"]) == [5 / 8]
+
+    @pytest.mark.parametrize(
+        ("text", "foreign"),
+        [
+            ("是 𝐬𝐨 𝐭𝐡𝐞 𝐬𝐮𝐦", 8),
+            ("是 ｓｏ ｔｈｅ", 5),
+            ("是 ⓢⓞ ⒯⒣⒠", 5),
+            ("是 s o t h e", 5),
+            ("是 s.o.t.h.e", 5),
+            ("是 s\u200bo\u200bt", 3),
+            ("是 𝗌 𝗈", 2),
+            ("是 5so 5the", 5),  # no units
+            ("是 sin the sum", 9),  # no function of anything
+        ],
+    )
+    def test_a_word_in_another_dress_or_spaced_out_is_a_word(self, text: str, foreign: int) -> None:
+        assert CHINESE([text]) == [1 / (1 + foreign)]
+
+    @pytest.mark.parametrize("text", ["sin embargo, tan alto", "el logo mini", "maximo y minimo"])
+    def test_words_that_begin_like_a_function_stay_words(self, text: str) -> None:
+        letters = sum(map(str.isalpha, text)) - text.split().count("y")
+        assert LanguageConsistency(language="es").explain([text])[0].detail.startswith(f"{letters} of {letters} ")
 
     def test_two_prices_are_no_mathematics(self) -> None:
         assert CHINESE(["从 $5 apples and $6"]) == [1 / 10]
@@ -132,6 +160,7 @@ class TestByScript:
             ("<think>五</think> the sum", 0.0),
             ("the sum", 0.0),  # the section is missing
             ("<think>the sum", 0.0),  # it is cut off
+            ("the sum</think> 五五五", 1.0),  # the prompt opened it
         ],
     )
     def test_judges_the_section_alone(self, text: str, value: float) -> None:
@@ -287,6 +316,7 @@ class TestLingua:
 class TestCheatsThatTheDocstringNames:
     def test_latin_letters_in_code_or_mathematics_go_unseen_where_the_target_has_others(self) -> None:
         assert CHINESE(["是 ```so we reason in English```", "是 $so we reason in English$"]) == [1.0, 1.0]
+        assert CHINESE(["是 s/o, t/h/e"]) == [1.0]
 
     def test_one_short_sentence_earns_as_much_as_a_reasoning(self) -> None:
         assert CHINESE(["是", "所以总和是五，因为二加三等于五。"]) == [1.0, 1.0]
@@ -325,6 +355,11 @@ class TestAll:
         [
             ("ab" * 500_000, 1.0),
             ("the sum " * 125_000, 1.0),
+            ("a" + " " * 1_000_000, 0.0),
+            ("a " * 500_000, 1.0),
+            ("𝐬" * 1_000_000, 1.0),
+            ("\u0316\u0301" * 500_000, 0.0),
+            ("sin(" * 250_000, 0.0),
             ("$" * 1_000_000, 0.0),
             ("$a" * 500_000, 0.0),
             ("\\[" * 500_000, 0.0),
@@ -355,6 +390,7 @@ class TestAll:
             (lambda: LanguageConsistency(language="xx"), ValueError, "script of language 'xx' is not known"),
             (lambda: LanguageConsistency(language=7), ValueError, "language 7 is no language code"),
             (lambda: LanguageConsistency(detector="lingua"), TypeError, "detector .* got 'lingua'"),
+            (lambda: LanguageConsistency(section="<think>"), ValueError, "'<think>' is no tag name"),
             (lambda: LanguageConsistency(language="e1", detector=by_first_word), ValueError, "'e1' is no language"),
         ],
     )

@@ -89,6 +89,7 @@ class TestLengthBand:
             ("<think>one two</think> three four", 0.0),
             ("one two three", 0.0),  # a section that is missing has length 0
             ("<think>one two three", 0.0),  # so has one that is never closed
+            ("one two three</think> four", 1.0),  # the prompt opened it
             ("<think>one two three</think><think>one</think>", 0.0),  # the last pair counts
         ],
     )
@@ -309,6 +310,10 @@ class TestAll:
             (lambda: LengthBand(steps={0: math.nan}), r"\(0, nan\)"),
             (lambda: LengthBand(steps={0: 0.0, math.inf: 1.0}), r"\(inf, 1.0\)"),
             (lambda: LengthBand(unit="letters"), "unit='letters' is unknown; use"),
+            (
+                lambda: LengthBand(section="<think>"),
+                "'<think>' is no tag name",
+            ),
             (
                 lambda: LengthBand(unit="tokens", section="think"),
                 "section='think' cannot be counted in tokens",

@@ -41,6 +41,17 @@ def test_is_the_share_of_the_target_and_at_most_one(count: int, value: float) ->
         ("First, add. Second, double. Next, halve. Finally, stop.", 4),
         ("1. Step 1: First, add", 3),
         ("1. add\r\n2. double", 2),
+        ("**1. Add**\n**2**. Double", 2),
+        ("**Step 1**: add\n__Step 2__: double", 2),
+        ("1) Add\n2) 2 + 2 = 4", 2),
+        ("(1) Add\n(2) **Double**", 2),
+        ("+ Add\n+ Double", 2),
+        ("• Add\n•Double", 2),
+        ("-\tAdd", 1),
+        ("> 1. Add\n> > - Double", 2),
+        ("### 1. Add\n## Step 2. Double", 2),
+        ("Step 1. add\nStep 2) double\n**Step 3.** halve", 3),
+        ("**First**, add", 1),
     ],
 )
 def test_counts_steps_numbered_lines_bullets_and_ordinal_words(text: str, count: int) -> None:
@@ -62,6 +73,14 @@ def test_counts_steps_numbered_lines_bullets_and_ordinal_words(text: str, count:
         "Thirst, first, FIRST, First of all",
         "step 1: Step one: Step 1",
         "Misstep 1: MisStep 1:",
+        "as in Step 1. Then",
+        "Step 1.5 is none",
+        "(3) + (4) = 7",
+        "(3)(4) = 12",
+        "3)",
+        "+3",
+        "> quoted",
+        "# heading",
         "Step 1234567: a number beyond reason",
     ],
 )
@@ -77,6 +96,9 @@ def test_what_only_looks_like_a_marker_is_none(text: str) -> None:
         "Step 1: Step 01: Step 001:",
         "1. add\n1. double\n01. halve",
         "- add\n- add\n* add\n-  add  ",
+        "- add\n+ add\n•add\n> -\tadd",
+        "1. add\n1) add\n(1) add\n**1.** add\n> 1. add",
+        "Step 1: add\nStep 1. add\n**Step 1**: add",
     ],
 )
 def test_a_marker_that_is_repeated_counts_once(text: str) -> None:
@@ -94,6 +116,8 @@ def test_numbered_lines_count_on_every_line_and_not_only_the_first() -> None:
         ("<think>think</think> Step 1: Step 2: Step 3:", 0.0),
         ("Step 1: Step 2: Step 3:", 0.0),  # the section is missing
         ("<think>Step 1: Step 2: Step 3:", 0.0),  # it is cut off
+        ("Step 1: Step 2: Step 3:</think> 4", 1.0),  # the prompt opened it
+        ("Step 1:</think> Step 2: Step 3:", 1 / 3),
     ],
 )
 def test_looks_into_the_section_alone(text: str, value: float) -> None:
@@ -141,6 +165,9 @@ def test_any_text_scores_within_its_range_and_a_message_of_it_the_same(text: str
         ("- " * 500_000, 0),
         ("Step 1: " * 125_000, 1),
         ("First" * 200_000 + ",", 0),
+        ("> " * 500_000, 0),
+        ("*" * 1_000_000, 0),
+        ("(1)" + " " * 1_000_000, 0),
     ],
 )
 def test_a_million_characters_are_one_pass(text: str, count: int) -> None:
@@ -160,6 +187,7 @@ def test_pickles_hashes_and_prints_as_code(reward: Reward) -> None:
         (lambda: ReasoningSteps(target=0), "target .* got 0"),
         (lambda: ReasoningSteps(target=2.5), "target .* got 2.5"),
         (lambda: ReasoningSteps(target="3"), "target .* got '3'"),
+        (lambda: ReasoningSteps(section="<think>"), "'<think>' is no tag name"),
     ],
 )
 def test_a_bad_argument_is_refused_with_its_value(make: Callable[[], Reward], said: str) -> None:

@@ -171,6 +171,15 @@ class TestHostile:
         assert value in (0.0, 1.0)
 
 
+class TestWindowsLineBreaks:
+    def test_do_not_hide_the_end_of_a_line(self) -> None:
+        reward = RegexMatch(pattern=r"^Answer: \d+$", multiline=True)
+        assert reward(["1 + 1\r\nAnswer: 2\r\nDone.", "1 + 1\nAnswer: 2\nDone.", "Answer: two\r\n"]) == [1.0, 1.0, 0.0]
+
+    def test_are_seen_by_a_pattern_that_spells_them_out(self) -> None:
+        assert RegexMatch(pattern=r"1\r\n2", mode="fullmatch")(["1\r\n2", " 1\r\n2\n", "1\n2"]) == [1.0, 1.0, 0.0]
+
+
 class TestCheats:
     def test_many_guesses_pass_a_search_and_not_the_whole_match_of_a_section(self) -> None:
         guesses = f"<answer>{' '.join(map(str, range(50)))}</answer>"

@@ -31,6 +31,8 @@ class TestThinkFormat:
         [
             RIGHT,
             f" \n{RIGHT}\n\n",
+            f"\ufeff{RIGHT}",
+            f" \ufeff\n{RIGHT}",
             "<think>1</think>2",
             "<think>\n\nline\n\nline\n</think>\n\nline\nline",
             "<think>if x < 3 and <b>so</b></think><answer>2</answer>",
@@ -57,6 +59,7 @@ class TestThinkFormat:
             ("<think>1</think></think></think>2", "</think> occurs 3 times"),
             ("</think>1<think>2", "</think> stands before <think>"),
             ("Sure! " + RIGHT, "text before <think>"),
+            ("\ufeff\ufeff" + RIGHT, "text before <think>"),
             ("<think></think>2", "empty <think>"),
             ("<think> \n\t </think>2", "empty <think>"),
             ("<think>1+1</think>", "nothing after </think>"),

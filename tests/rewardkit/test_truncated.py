@@ -34,6 +34,24 @@ class TestByColumn:
         for reason in reasons:
             assert truncated(["a"], finish_reason=[reason]) == [value]
 
+    @pytest.mark.parametrize(
+        ("reason", "value"),
+        [
+            ("MAX_TOKENS", -1.0),  # Gemini
+            ("SAFETY", None),
+            ("RECITATION", None),
+            ("MALFORMED_FUNCTION_CALL", 0.0),
+            ("refusal", None),  # Anthropic
+            ("pause_turn", None),
+            ("model_context_window_exceeded", -1.0),
+            ({"type": "length", "length": 512}, -1.0),  # SGLang
+            ({"type": "stop", "matched": 151645}, 0.0),
+            ({"type": "abort", "message": "gone"}, None),
+        ],
+    )
+    def test_every_server_is_understood(self, reason: Any, value: float | None) -> None:
+        assert truncated(["a"], finish_reason=[reason]) == [value]
+
     def test_says_what_told_it(self) -> None:
         assert truncated.explain(["a"], finish_reason=["length"])[0].detail == "finish_reason is 'length'"
 
@@ -50,7 +68,7 @@ class TestByColumn:
     def test_array_columns_as_parquet_has_them_are_read(self) -> None:
         assert truncated(["a", "b"], truncated=np.array([True, False])) == [-1.0, 0.0]
 
-    @pytest.mark.parametrize("value", ["timeout", "", 1, 0.0, {"type": "length"}, ["length"], np.array([1, 2])])
+    @pytest.mark.parametrize("value", ["timeout", "", 1, 0.0, {"type": "late"}, {}, ["length"], np.array([1, 2])])
     def test_a_cell_that_says_neither_raises_with_its_row_and_what_is_expected(self, value: Any) -> None:
         with pytest.raises(ColumnError, match=r"column 'finish_reason', row 1 is .*; expected true \(cut off\)"):
             truncated(["a", "b"], finish_reason=["stop", value])
@@ -103,6 +121,11 @@ class TestByTokens:
         reward = Truncated(max_length=2, eos_token_ids=[EOS])
         assert reward(["a", "b"], completion_ids=[np.array([7, 7]), np.array([7, EOS])]) == [-1.0, 0.0]
 
+    def test_integers_of_numpy_are_taken_and_kept_as_plain_ones(self) -> None:
+        given = Truncated(max_length=np.int64(4), eos_token_ids=np.array([EOS, 9]))
+        assert given == Truncated(max_length=4, eos_token_ids=[EOS, 9])
+        assert repr(given) == f"Truncated(max_length=4, eos_token_ids=({EOS}, 9))"
+
     def test_without_completion_ids_it_raises_with_the_remedy(self) -> None:
         with pytest.raises(ColumnError, match="'completion_ids', which the call does not have; pass the token ids"):
             Truncated(max_length=4)(["a"])
@@ -145,6 +168,7 @@ class TestAny:
             (lambda: Truncated(max_length=0), ValueError, "max_length .* at least 1, got 0"),
             (lambda: Truncated(max_length=512.0), ValueError, "got 512.0"),
             (lambda: Truncated(max_length=True), ValueError, "got True"),
+            (lambda: Truncated(max_length=np.bool_(True)), ValueError, "max_length"),
             (lambda: Truncated(eos_token_ids=2), TypeError, "sequence of token ids, got 2; use a list"),
             (lambda: Truncated(eos_token_ids="</s>"), TypeError, "got '</s>'"),
             (lambda: Truncated(eos_token_ids=["</s>"]), ValueError, "holds '</s>', which is no token id"),

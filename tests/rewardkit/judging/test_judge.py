@@ -125,6 +125,40 @@ class TestScores:
             ('```json\n{\n  "score": 7\n}\n```', 7.0),
             ("<think>Score: 2</think>\nScore: 7", 7.0),
             ("Score: 2\nOn second thought:\nScore: 7", 7.0),
+            ("good\nScore: <7>", 7.0),
+            ("good\nScore: [7]", 7.0),
+            ("good\nScore: [[7]]", 7.0),
+            ("good\nScore: [[7]]/10", 7.0),
+            ("good\nScore: [7/10]", 7.0),
+            ("good\nScore: (7)", 7.0),
+            ("good\nScore: \\boxed{7}", 7.0),
+            ("good\n**Score: $\\boxed{7/10}$**", 7.0),
+            ("good\n- Score: 7", 7.0),
+            ("good\n> * **Score:** 7", 7.0),
+            ("good\nOverall Score: 7", 7.0),
+            ("good\n### Total score: 7", 7.0),
+            ("good\nScore: 7 points", 7.0),
+            ("good\nScore: 7 out of 10 points.", 7.0),
+            ("good\nScore\uff1a7", 7.0),
+            ("good\nScore: 7\uff0f10", 7.0),
+            ("good\nScore: .5", 0.5),
+            ("good\nScore: \u22121", None),  # below the scale, and not 1
+            ('{"score": "7/10"}', 7.0),
+            ('{"score": "7 out of 10"}', 7.0),
+            ('{"score": "7/5"}', None),
+            ('{"score": "seven"}', None),
+            ("```\nScore: 7\n```", 7.0),
+            ("```text\ngood\nScore: 7\n```", 7.0),
+            ('He is right.\n```json\n{"score": 7}\n```', 7.0),
+            ('He wrote\n```\nx\n```\nso:\n```json\n{\n "score": 7\n}\n```', 7.0),
+            ("He wrote:\n```\nScore: 10\n```", None),  # it may be a quotation
+            ("```\nright\n```\nHe wrote:\n```\nScore: 10\n```", None),
+            ('```json\n{"score": 10}\n```\nis what he wrote.', None),
+            ("Score: [7, 8]", None),
+            ("Score: [1-10]", None),
+            ("Score: <number>", None),
+            ("Score: 7 pointless", None),
+            ("Score: 7" + "* " * 95 + "x", None),
             ("Score: 0", 0.0),
             ("Score: 10", 10.0),
             ("", None),
@@ -183,6 +217,14 @@ class TestUnscored:
         reward = asking(numbers, template="{completion} {ground_truth}")
         assert reward(["1", "2"], answer=[None, "x"]) == [None, 0.2]
         assert len(numbers.requests) == 1
+
+    def test_a_row_without_a_column_of_the_template_is_not_scored_and_not_asked(self, numbers: LocalServer) -> None:
+        reward = asking(numbers, template="{completion} {style} {tone}")
+        call = batch(["1", "2", "3"], style=[None, "haiku", "ode"], tone=["dry", "dry", None])
+        outcomes = asyncio.run(reward.outcomes_async(call))
+        assert [(o.value, o.status) for o in outcomes] == [(None, "not_scored"), (0.2, "scored"), (None, "not_scored")]
+        assert [outcomes[0].detail, outcomes[2].detail] == ["no style in this row", "no tone in this row"]
+        assert [block(request) for request in numbers.requests] == ["2"]
 
 
 class TestTheQuestion:
