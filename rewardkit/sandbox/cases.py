@@ -12,6 +12,7 @@ from rewardkit.sandbox.runner import Run, Sandbox
 from rewardkit.sandbox.statements import script
 
 _CUT = 120
+_SPARE_BYTES = 2**16  # for white space that does not count, beyond an expected output that is long itself
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,14 @@ class InputOutput(Case):
 
     def judge(self, sandbox: Sandbox, program: str, seconds: float) -> CaseResult:
         """Passed where the program exits with 0 and has printed the output."""
-        run = sandbox.run(program, self.input, seconds=seconds)
+        expected = self.output.encode("utf-8", "surrogatepass")
+        run = sandbox.run(program, self.input, seconds=seconds, output_bytes=len(expected) + _SPARE_BYTES)
         failure = _failure(run, run.stderr)
         if failure is not None:
             return failure
-        if _lines(run.stdout) == _lines(self.output.encode("utf-8", "surrogatepass")):
+        if _lines(run.stdout) == _lines(expected):
             return CaseResult("correct")
-        return CaseResult(
-            "wrong", f"it printed {_cut(run.stdout)}, expected {_cut(self.output.encode(errors='replace'))}"
-        )
+        return CaseResult("wrong", f"it printed {_cut(run.stdout)}, expected {_cut(expected)}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TestText(Case):
     text: str
 
     def judge(self, sandbox: Sandbox, program: str, seconds: float) -> CaseResult:
-        """Passed where the tests' process exits with 0."""
+        """Passed where the tests come to their end, or ``unittest.main()`` leaves them with 0."""
         run = sandbox.test(program, script(self.text), seconds=seconds)
         stderr = run.stderr
         if b"ProgramEnded" in stderr:

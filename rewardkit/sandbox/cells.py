@@ -11,6 +11,8 @@ from rewardkit.sandbox.cases import Case, InputOutput, TestText
 from rewardkit.sandbox.statements import script
 
 _CUT = 120
+_KINDS = ("type", "testtype", "test_type")  # of open-r1 and TACO, LiveCodeBench, and other data sets
+_PROGRAMS = ("stdin", "stdin_stdout")
 
 
 def read_cases(value: Any, *, column: str, row: int) -> list[Case] | None:
@@ -73,7 +75,7 @@ def _case(item: Any, where: str) -> Case:
         return TestText(item)
     if not isinstance(item, Mapping):
         raise ColumnError(f"{where} hold {_short(item)}; expected {{'input': ..., 'output': ...}} or assert statements")
-    if item.get("fn_name") or item.get("type", "stdin_stdout") != "stdin_stdout":
+    if item.get("fn_name") or any((item.get(key) or "stdin") not in _PROGRAMS for key in _KINDS):
         raise ColumnError(f"{where} hold {_short(item)}, a call; write it as text: 'assert f(1, 2) == 3'")
     given, wanted = item.get("input"), item.get("output")
     if not isinstance(given, str) or not isinstance(wanted, str):

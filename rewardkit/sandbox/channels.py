@@ -1,9 +1,10 @@
-"""The pipes to one run: what is fed to it and what is drained from it, side by side and bounded."""
+"""The pipes and the file of one run: what is fed to it and what is drained from it, side by side and bounded."""
 
 from __future__ import annotations
 
 import os
 import selectors
+import tempfile
 import time
 from contextlib import suppress
 from typing import Literal
@@ -38,6 +39,10 @@ class Channels:
         os.set_blocking(ours, False)
         self._feeds[ours] = memoryview(data)
         self._selector.register(ours, selectors.EVENT_WRITE)
+
+    def offer(self, data: bytes) -> None:
+        """A regular file that the other side reads: its size is known, and it can be mapped."""
+        self.theirs.append(_unnamed_file(data))
 
     def drain(self, limit: int) -> bytearray:
         """A pipe into which the other side writes up to `limit` bytes; the buffer fills up while pumping."""
@@ -103,3 +108,12 @@ class Channels:
         self._feeds.pop(fd, None)
         self._drains.pop(fd, None)
         os.close(fd)
+
+
+def _unnamed_file(data: bytes) -> int:
+    """A descriptor, for reading only, of a file that nobody else can open."""
+    memory = os.memfd_create("stdin") if hasattr(os, "memfd_create") else None
+    with os.fdopen(memory, "wb") if memory is not None else tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return os.open(file.name if memory is None else f"/proc/self/fd/{memory}", os.O_RDONLY | os.O_CLOEXEC)

@@ -11,6 +11,8 @@ r'''A reward for code that passes its tests, run in a sandbox.
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +22,13 @@ from rewardkit.contract import Batch, Outcome, Reward, Status
 from rewardkit.sandbox import PROTECTIONS, Case, CaseResult, Limits, Pool, Sandbox, judge_all, read_cases
 from rewardkit.sections import final_part
 
-_PYTHON = ("python", "python3", "py")
 _SHOWN = 200
+_OPENING = re.compile(
+    r"(?P<before>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+|<answer>[ \t]*)?)(?P<run>`{3,}|~{3,})(?P<mark>.*)"
+)
+_PYTHON = re.compile(r"\{?[ \t]*\.?py(?:thon)?(?:3(?:\.\d{1,3})?)?(?![\w.+-])", re.IGNORECASE)
+_FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
+_DEEPER = 4  # columns: a fence this much deeper than the one that is open does not close it (CommonMark 4.5)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -30,7 +37,8 @@ class CodeTests(Reward):
 
     value = passed / tests, or with mode="all" 1.0 where all pass, else 0.0. The code is the last fence marked
     python (or py, python3) after the last ``</think>``, else the last one without a mark; a fence that is
-    never closed is none. The tests come from the column `tests_key`, per row a list of
+    never closed is none, nor is one inside a ``<think>`` that is never closed. The tests come from the column
+    `tests_key`, per row a list of
 
     - ``{"input": ..., "output": ...}``: the code runs as a program; its stdout must be the output line by line
       (white space at line ends and blank lines at the end do not count) and its exit code 0;
@@ -53,10 +61,11 @@ class CodeTests(Reward):
     Attributes:
         tests_key: the column with the tests.
         mode: "fraction" or "all". With "all" the first failure ends the row.
+        prelude: Python that comes before every completion's code, such as the imports that LeetCode presupposes.
         seconds: wall time of one test, more than 0.
         total_seconds: wall time of all tests of one completion; those not reached have failed.
-        memory_bytes: what the code may take, at least 16 MiB.
-        output_bytes: what one test may print, at least 1.
+        memory_bytes: address space that the code may take, at least 16 MiB; the stacks of its threads count.
+        output_bytes: what one test may print, at least 1; where more is expected, that and a little more.
         site_packages: whether installed packages may be imported. It lets the code read them, and starting
             takes longer.
         require: what the kernel must hold, of "network", "processes", "writing", "reading" and "memory".
@@ -79,9 +88,10 @@ class CodeTests(Reward):
 
     tests_key: str = "tests"
     mode: Literal["fraction", "all"] = "fraction"
+    prelude: str = ""
     seconds: float = 5.0
     total_seconds: float = 60.0
-    memory_bytes: int = 512 * 2**20
+    memory_bytes: int = 2**30
     output_bytes: int = 2**20
     site_packages: bool = False
     require: Sequence[str] = ("network", "processes", "writing", "memory")
@@ -96,6 +106,10 @@ class CodeTests(Reward):
             raise ValueError(f'mode={self.mode!r} is unknown; use "fraction" or "all"')
         if not self.seconds <= self.total_seconds < float("inf"):
             raise ValueError(f"total_seconds must be finite and at least seconds, got {self.total_seconds}")
+        try:
+            ast.parse(self.prelude)
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(f"prelude={self.prelude[:_SHOWN]!r} is no Python: {error}") from None
         if self.concurrency is not None and (not isinstance(self.concurrency, int) or self.concurrency < 1):
             raise ValueError(f"concurrency must be an integer of at least 1, or None, got {self.concurrency!r}")
         self._limits()
@@ -109,7 +123,7 @@ class CodeTests(Reward):
         todo = [i for i, outcome in enumerate(outcomes) if outcome is None]
         with Pool(self._limits(), self.concurrency, self.require) as pool:
             judge = partial(_judge_row, seconds=self.total_seconds, until_failure=self.mode == "all")
-            results = pool.map(judge, [(codes[i] or "", rows[i] or []) for i in todo])
+            results = pool.map(judge, [(self._program(codes[i] or ""), rows[i] or []) for i in todo])
         for i, row_results in zip(todo, results, strict=True):
             outcomes[i] = self._outcome(codes[i] or "", rows[i] or [], row_results)
         return [outcome for outcome in outcomes if outcome is not None]
@@ -121,6 +135,12 @@ class CodeTests(Reward):
             why = "no closed fence of Python in the final part"
             return Outcome(0.0, "no_answer", why, gold=f"{len(cases)} tests", gold_column=self.tests_key)
         return None
+
+    def _program(self, code: str) -> str:
+        if not self.prelude:
+            return code
+        futures = _FUTURE.findall(code)  # they must come first
+        return "\n".join([*futures, self.prelude, _FUTURE.sub("", code) if futures else code])
 
     def _outcome(self, code: str, cases: list[Case], results: list[CaseResult]) -> Outcome:
         passed = sum(result.passed for result in results)
@@ -158,28 +178,48 @@ def _judge_row(
 def last_code(text: str) -> str | None:
     """The body of the last closed fence marked as Python, else of the last one without a mark; else ``None``.
 
+    Fences are those of Markdown: of ticks or tildes, indented or in a list, closed by as many of the same that
+    are not indented much deeper (the example in a docstring closes nothing). After a ``<think>`` in the
+    text between them there is no answer any more.
+
     Example:
         >>> last_code("~ try ~\\n```\\nprint(1)\\n```\\n```bash\\nls\\n```")
         'print(1)'
     """
     found: dict[bool, str] = {}
-    fence: tuple[int, int, str] | None = None  # number of ticks, indentation, mark
+    fence: re.Match[str] | None = None
     body: list[str] = []
     for line in text.split("\n"):
-        bare = line.strip()
-        rest = bare.lstrip("`")
-        ticks = len(bare) - len(rest)
         if fence is None:
-            if ticks >= 3 and "`" not in rest:
-                fence, body = (ticks, len(line) - len(line.lstrip(" ")), rest.strip().lower()), []
-        elif ticks >= fence[0] and not rest:
-            mark = fence[2].partition(" ")[0]
-            if not mark or mark in _PYTHON:
+            if "<think>" in line:
+                break
+            fence, body = _opening(line), []
+        elif _closes(line, fence):
+            mark = fence["mark"].strip()
+            if not mark or _PYTHON.match(mark):
                 found[bool(mark)] = "\n".join(body)
             fence = None
         else:
-            body.append(line[min(fence[1], len(line) - len(line.lstrip(" "))) :])
+            body.append(line[min(fence.start("run"), len(line) - len(line.lstrip(" \t"))) :])
     return found.get(True, found.get(False))
+
+
+def _opening(line: str) -> re.Match[str] | None:
+    fence = _OPENING.match(line)
+    return None if fence is None or (fence["run"][0] == "`" and "`" in fence["mark"]) else fence
+
+
+def _closes(line: str, fence: re.Match[str]) -> bool:
+    run = fence["run"]
+    bare = line.strip()
+    rest = bare.lstrip(run[0])
+    if len(bare) - len(rest) < len(run) or (rest and not rest.startswith("</answer>")):
+        return False
+    return _columns(line[: len(line) - len(line.lstrip())]) < _columns(fence["before"]) + _DEEPER
+
+
+def _columns(before: str) -> int:
+    return len(before.replace("<answer>", "").expandtabs(4))
 
 
 code_tests = CodeTests()

@@ -35,12 +35,12 @@ class Limits:
     Attributes:
         seconds: wall time, and nearly the same of processor time.
         memory_bytes: address space beyond the interpreter's own.
-        output_bytes: of stdout, and as much again of stderr.
+        output_bytes: of stdout, and as much again of stderr; a run may be given more for its stdout.
         site_packages: whether installed packages may be imported.
     """
 
     seconds: float = 5.0
-    memory_bytes: int = 512 * 2**20
+    memory_bytes: int = 2**30
     output_bytes: int = 2**20
     site_packages: bool = False
 
@@ -126,12 +126,19 @@ class Sandbox:
             self.close()
             raise
 
-    def run(self, program: str, stdin: str = "", *, seconds: float | None = None) -> Run:
-        """Run a program as ``__main__`` with `stdin`."""
+    def run(self, program: str, stdin: str = "", *, seconds: float | None = None, output_bytes: int = 0) -> Run:
+        """Run a program as ``__main__``.
+
+        Args:
+            program: its text.
+            stdin: what it reads, as a regular file.
+            seconds: wall time, where it is less than the limits have.
+            output_bytes: of stdout, where it is more than the limits have.
+        """
         with Channels() as channels:
             channels.feed(_encoded(program))
-            channels.feed(_encoded(stdin))
-            stdout = channels.drain(self.limits.output_bytes)
+            channels.offer(_encoded(stdin))
+            stdout = channels.drain(max(self.limits.output_bytes, output_bytes))
             stderr = channels.drain(self.limits.output_bytes)
             ended, code = self._exchange(b"R", channels, seconds)
             return Run(ended, code, bytes(stdout), bytes(stderr))
@@ -148,7 +155,7 @@ class Sandbox:
             outputs = []
             for text in (program, tests):
                 channels.feed(_encoded(text))
-                channels.feed(b"")
+                channels.offer(b"")
                 outputs += [channels.drain(self.limits.output_bytes), channels.drain(self.limits.output_bytes)]
             ended, code = self._exchange(b"T", channels, seconds)
             return Run(ended, code, bytes(outputs[2]), bytes(outputs[3]), bytes(outputs[1]))

@@ -48,16 +48,16 @@ def restrict(rules: int) -> None:
 def _interpreter() -> Iterator[tuple[str, int]]:
     """The standard library and shared libraries, without what is installed beside them: it may hold data sets."""
     beside = os.path.realpath(os.path.join(os.__file__, "..", ".."))  # noqa: PTH118 - pathlib is slow to load
-    yield from _tree(beside, list(_installed(beside)))
-    for path in {os.path.realpath(path) for path in _LIBRARIES} - {beside}:
-        yield path, _READ_FILE | _READ_DIR
+    for path in {beside, *(os.path.realpath(path) for path in _LIBRARIES)}:
+        yield from _tree(path, list(_installed(path)))
     for path in _DATA:
         yield path, _READ_FILE | _READ_DIR
 
 
 def _installed(library: str) -> Iterator[str]:
-    for entry in os.scandir(library):
-        if entry.name.startswith("python"):
+    """Where packages are installed, of this interpreter or another: ``/usr/lib/python3/dist-packages`` too."""
+    for entry in os.scandir(library) if os.path.isdir(library) else ():  # noqa: PTH112
+        if entry.name.startswith("python") and entry.is_dir():
             for name in _INSTALLED:
                 yield f"{entry.path}/{name}"
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 
 class Text(SourceFileLoader):
@@ -43,8 +43,12 @@ def run(source: bytes, *, name: str, names: Mapping[str, Any] | None = None) -> 
     return module
 
 
-def take_seat(stdin: int, stdout: int, stderr: int, *, keep: tuple[int, ...]) -> None:
-    """Make three file descriptors this process's standard ones, and close all others but `keep`."""
+def take_seat(stdin: int, stdout: int, stderr: int, *, keep: tuple[int, ...]) -> tuple[IO[str], IO[str]]:
+    """Make three file descriptors this process's standard ones, and close all others but `keep`.
+
+    Returns:
+        The files for stdout and stderr, to be flushed at the end whatever the program puts in their place.
+    """
     for standard, fd in enumerate((stdin, stdout, stderr)):
         os.dup2(fd, standard)
     for fd in range(3, 256):
@@ -54,23 +58,38 @@ def take_seat(stdin: int, stdout: int, stderr: int, *, keep: tuple[int, ...]) ->
     sys.stdin = sys.__stdin__ = os.fdopen(0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # type: ignore[misc]
+    return sys.stdout, sys.stderr
 
 
-def leave() -> None:
+def leave(own: tuple[IO[str], ...]) -> None:
     """End this process without the interpreter's tidying, unless a thread or a function at exit waits for it.
 
-    What the program left open is flushed all the same. The tidying would cost more than all else.
+    What the program left open is flushed all the same. The tidying would cost more than all else. As in a
+    plain interpreter the exit code is 120 where the object in the place of ``sys.stdout`` cannot be flushed;
+    that comes before the program's names are cleared, which its methods may need. Then only `own` is flushed.
     """
     threads = sys.modules.get("threading")
     if (threads is not None and threads.active_count() > 1) or atexit._ncallbacks():
         return
-    sys.stdout.flush()
-    vars(sys.modules["__main__"]).clear()
+    code = 0 if _flushed(getattr(sys, "stdout", None)) else 120
+    main = sys.modules.get("__main__")
+    if main is not None:
+        vars(main).clear()
     gc.collect()
-    for file in (sys.stdout, sys.__stdout__):
-        if file is not None and not file.closed:
+    for file in own:
+        _flushed(file, quiet=True)
+    os._exit(code)
+
+
+def _flushed(file: Any, *, quiet: bool = False) -> bool:
+    try:
+        if file is not None and not getattr(file, "closed", False):
             file.flush()
-    os._exit(0)
+    except BaseException as error:  # noqa: BLE001 - the program's own method
+        if not quiet:
+            os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
+        return False
+    return True
 
 
 def _close(fd: int) -> None:

@@ -52,7 +52,7 @@ class Seat(NamedTuple):
         """Become the process of this seat. Nothing of the text is read before the confinement holds."""
         rules = () if self.confinement.files is None else (self.confinement.files,)
         text, *standard = self.fds
-        program.take_seat(*standard, keep=(text, *(self.link or ()), *rules))
+        own = program.take_seat(*standard, keep=(text, *(self.link or ()), *rules))
         self.confinement.enter()
         with os.fdopen(text, "rb") as file:
             source = file.read()
@@ -65,7 +65,9 @@ class Seat(NamedTuple):
         except SystemExit as end:
             if end.code not in (None, 0):
                 raise
-        program.leave()
+            if self.tests and not _of_unittest(end):  # a test that did not come to its end was not passed
+                raise SystemExit("the tests were left before their end") from None
+        program.leave(own)
 
 
 def _serve_program(source: bytes, reader: IO[bytes], writer: IO[bytes]) -> None:
@@ -79,9 +81,19 @@ def _test(source: bytes, reader: IO[bytes], writer: IO[bytes]) -> None:
     """Run the tests: ``{"text", "names": of the program, "modules": of the standard library}``."""
     tests = json.loads(source)
     peer = Peer("tests", reader, writer, tests_module=_TESTS)
-    names = peer.ask("names", tests["names"])
+    reply = peer.ask("names", tests["names"])
+    names = {name: reply[name] for name in tests["names"] if name in reply}  # whatever else the program says
     names.update((name, importlib.import_module(name)) for name in tests["modules"])
     program.run(tests["text"].encode(), name=_TESTS, names=names)
+
+
+def _of_unittest(end: SystemExit) -> bool:
+    """Whether ``unittest.main()`` itself raised it, once its tests had passed."""
+    trace = end.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    main = sys.modules.get("unittest.main")
+    return trace is not None and main is not None and trace.tb_frame.f_globals is vars(main)
 
 
 def main() -> None:

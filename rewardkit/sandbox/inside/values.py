@@ -20,6 +20,15 @@ _TEXT = {
 }
 """Types of the standard library that pass as text: how it is made, and how it is read."""
 
+SHARED = frozenset(
+    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format "
+    "frozenset hash hex int isinstance issubclass iter len list map max min next object oct ord pow range repr "
+    "reversed round set slice sorted str sum tuple type zip".split()
+)
+"""Built-in types and pure functions that the tests take from the program by their name: they only compute. Any
+other (``exit``, say) would act on the tests' process."""
+
+_VIEWS = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
 _SEQUENCES: dict[str, type[Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 _SMALL = 2**63
 
@@ -41,9 +50,11 @@ def pack(value: Any, export: Callable[[Any], list[Any]]) -> Any:
         return [type(value).__name__, value.decode("latin-1")]
     if isinstance(value, dict):
         return ["dict", [[pack(k, export), pack(v, export)] for k, v in value.items()]]
-    for kind, base in _SEQUENCES.items():
+    for kind, base in (*_SEQUENCES.items(), *_VIEWS.items()):
         if isinstance(value, base):
             return [kind, [pack(item, export) for item in value]]
+    if isinstance(value, (range, slice)):
+        return [type(value).__name__, [pack(item, export) for item in (value.start, value.stop, value.step)]]
     return _pack_object(value, export)
 
 
@@ -56,15 +67,15 @@ def _pack_object(value: Any, export: Callable[[Any], list[Any]]) -> list[Any]:
     if isinstance(value, type) and issubclass(value, BaseException):
         return ["exception", [c.__name__ for c in value.__mro__]]
     name = getattr(value, "__name__", None)
-    if isinstance(name, str) and getattr(builtins, name, None) is value:
+    if isinstance(name, str) and getattr(builtins, name, None) is value and value is not print:  # it prints at home
         return ["builtin", name]
     if hasattr(type(value), "tolist"):  # arrays and scalars of NumPy
         return pack(value.tolist(), export)  # type: ignore[no-any-return]
     return export(value)
 
 
-def unpack(packed: Any, resolve: Callable[[str, int], Any]) -> Any:
-    """The value that was packed; `resolve` finds what was exported."""
+def unpack(packed: Any, resolve: Callable[[str, Any], Any]) -> Any:
+    """The value that was packed; ``resolve(side, number)`` finds what was exported, ``("builtin", name)`` that."""
     if not isinstance(packed, list):
         return packed
     kind, *rest = packed
@@ -83,7 +94,7 @@ def unpack(packed: Any, resolve: Callable[[str, int], Any]) -> Any:
     return _unpack_object(kind, rest, resolve)
 
 
-def _unpack_object(kind: str, rest: list[Any], resolve: Callable[[str, int], Any]) -> Any:
+def _unpack_object(kind: str, rest: list[Any], resolve: Callable[[str, Any], Any]) -> Any:
     if kind == "text":
         module, _, name = rest[0].rpartition(".")
         reader = _TEXT[rest[0]][1]
@@ -92,11 +103,21 @@ def _unpack_object(kind: str, rest: list[Any], resolve: Callable[[str, int], Any
     if kind == "deque":
         collections = importlib.import_module("collections")
         return collections.deque([unpack(item, resolve) for item in rest[0]], rest[1])
+    if kind in ("range", "slice"):
+        return (range if kind == "range" else slice)(*(unpack(item, resolve) for item in rest[0]))
+    if kind in _VIEWS:
+        return _view(kind, [unpack(item, resolve) for item in rest[0]])
     if kind == "exception":
         return exception_class(tuple(rest[0]))
     if kind == "builtin":
-        return getattr(builtins, rest[0])
+        return resolve("builtin", rest[0])
     raise ValueError(f"no value is packed as {kind!r}")
+
+
+def _view(kind: str, items: list[Any]) -> Any:
+    if kind == "keys":
+        return dict.fromkeys(items).keys()
+    return dict(items).items() if kind == "items" else dict(enumerate(items)).values()
 
 
 _EXCEPTIONS: dict[str, type[Exception]] = {}

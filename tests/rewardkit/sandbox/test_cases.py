@@ -60,6 +60,11 @@ class TestInputOutput:
         result = InputOutput("", "6").judge(sandbox, program, 20.0)
         assert (result.status, result.why) == (status, why)
 
+    def test_an_expected_output_longer_than_the_limit_can_be_printed(self, sandbox: Sandbox) -> None:
+        long = "1" * 300_000  # the sandbox's limit is 100 000
+        assert InputOutput("", long).judge(sandbox, "print('1' * 300_000)", 20.0).passed
+        assert InputOutput("", long).judge(sandbox, "print('1' * 900_000)", 20.0).why == "it printed too much"
+
     def test_time_that_is_up_has_a_status_of_its_own(self, sandbox: Sandbox) -> None:
         result = InputOutput("", "6").judge(sandbox, "while True: pass", 0.2)
         assert (result.status, result.why) == ("timeout", "it ran out of time")
@@ -105,6 +110,33 @@ class TestStatements:
         assert TestText(tests).judge(sandbox, program, 20.0).why == ""
 
     @pytest.mark.parametrize(
+        ("program", "tests"),
+        [
+            ("def f(n): return range(n)", "assert f(3) == range(3) and list(f(3)) == [0, 1, 2]"),
+            ("def f(r): return sum(r)", "assert f(range(4)) == 6 and f({1: 5}.values()) == 5"),
+            ("def f(): return {'a': 1}.keys()", "assert f() == {'a': 1}.keys() and list(f()) == ['a']"),
+            ("def f(): return {'a': 1}.items()", "assert f() == {'a': 1}.items()"),
+            ("def f(): return {'a': 1}.values()", "assert list(f()) == [1]"),
+            ("class A: pass\nclass B(A): pass", "assert isinstance(B(), A) and not isinstance(A(), B)"),
+            ("class A: pass\nclass B(A): pass", "assert issubclass(B, A) and not isinstance(1, A)"),
+            ("class A: pass\na = A()\ndef f(): return a", "assert f() is f() and f() == f() and not f() != f()"),
+            ("class C:\n def __enter__(s): return 5\n def __exit__(s, *a): pass", "with C() as v:\n    assert v == 5"),
+            ("import enum\nclass E(enum.Enum):\n    R = 1\ndef f(): return E.R", "assert f() == E.R and f() is E.R"),
+            (
+                "import functools\n@functools.total_ordering\nclass V:\n def __init__(s, x): s.x = x\n"
+                " def __lt__(s, o): return s.x < o.x\n def __eq__(s, o): return s.x == o.x",
+                "assert V(1) < V(2) >= V(2) and V(1) == V(1) != V(2)",
+            ),
+            ("def f(xs): xs.sort()", "xs = [3, 1, 2]\nf(xs=xs)\nassert xs == [1, 2, 3]"),
+            ("def f(a, *, d): a.append(1); d['x'] = a", "a, d = [], {}\nf(a, d=d)\nassert (a, d) == ([1], {'x': [1]})"),
+            ("def f(q): q.rotate(1)", "q = collections.deque([1, 2, 3])\nf(q)\nassert list(q) == [3, 1, 2]"),
+            ("def f(v): return v * 2", "class V:\n def __mul__(s, n): return 'V' * n\nassert f(V()) == 'VV'"),
+        ],
+    )
+    def test_treat_objects_as_if_they_were_in_one_process(self, sandbox: Sandbox, program: str, tests: str) -> None:
+        assert TestText(tests).judge(sandbox, program, 20.0).why == ""
+
+    @pytest.mark.parametrize(
         "value",
         [
             "None", "True", "0", "-5", "2 ** 62", "2 ** 63", "-2 ** 200", "10 ** 5000", "1.5", "-0.0", "float('inf')",
@@ -112,6 +144,7 @@ class TestStatements:
             "frozenset({3})", "{1: 'a', (2, 3): [4]}", "[(1, 'a'), None]", "collections.deque([1, 2], 3)",
             "decimal.Decimal('1.50')", "fractions.Fraction(1, 3)", "datetime.date(2024, 2, 29)",
             "datetime.datetime(2024, 2, 29, 1, 2, 3, 4)", "datetime.time(1, 2)", "ValueError", "len", "int",
+            "range(2, 9, 3)", "range(10 ** 30)", "{1: 2}.keys()", "{1: 2}.items()",
         ],
     )  # fmt: skip
     def test_values_pass_as_they_are(self, sandbox: Sandbox, value: str) -> None:
@@ -132,7 +165,7 @@ class Stack:
 """
         tests = """
 s = Stack(1, 2).push(3)
-assert len(s) == 3 and s[0] == 1 and list(s) == [1, 2, 3] and 2 in s and bool(s) and not Stack()
+assert len(s) == 3 and s[0] == 1 and s[1:] == [2, 3] and list(s) == [1, 2, 3] and 2 in s and bool(s) and not Stack()
 assert str(s + Stack(4)) == "<[1, 2, 3, 4]>" and (s + s).items == [1, 2, 3, 1, 2, 3]
 s.items = [7]
 assert s.items == [7] and not hasattr(s, "nothing") and s is not None
@@ -231,6 +264,81 @@ class TestCheats:
     @pytest.mark.parametrize("tests", ["assert f(1) == 2", "assert 2 == f(1)", "assert not f(1) != 2"])
     def test_earn_nothing(self, sandbox: Sandbox, program: str, tests: str) -> None:
         assert not passes(sandbox, program, tests)
+
+    @pytest.mark.parametrize("name", ["exit", "quit", "input", "open", "eval", "exec", "breakpoint", "__import__"])
+    @pytest.mark.parametrize(
+        "tests", ["assert f(1) == 2", "f()\nassert False", "try:\n    f()\nexcept Exception:\n    pass\nassert False"]
+    )
+    def test_a_built_in_that_acts_never_stands_for_that_of_the_tests(
+        self, sandbox: Sandbox, name: str, tests: str
+    ) -> None:
+        for program in (f"f = {name}", f"def f(*args): return {name}"):
+            called = tests.replace("f()", "f()()") if "def" in program else tests
+            assert not passes(sandbox, program, called)
+
+    def test_nor_does_one_that_is_sent_past_the_link(self, sandbox: Sandbox) -> None:
+        patched = "from inside import link\n"
+        sent = patched + "link.Peer.pack = lambda self, value: ['dict', [['f', ['builtin', 'exit']]]]"
+        assert not passes(sandbox, sent, "f()\nassert False")
+        sent = patched + "link.Peer.pack = lambda self, value: ['dict', [['f', ['object', 'builtin', 'exit']]]]"
+        assert not passes(sandbox, sent, "f()\nassert False")
+
+    def test_tests_that_are_left_before_their_end_have_failed(self, sandbox: Sandbox) -> None:
+        result = TestText("import sys\nif f(1) == 9:\n    sys.exit(0)\nassert False").judge(sandbox, NINE, 20.0)
+        assert result.why == "the tests were left before their end"
+
+    @pytest.mark.parametrize(
+        ("extra", "tests"),
+        [
+            ("{'abs': lambda x: 0}", "assert abs(f(2) - 12.566) < 1e-3"),
+            ("{'set': lambda x: 1, 'sorted': lambda x: 1}", "assert set(f(1)) == set([2])"),
+            ("{'dict': stub}", "assert dict(a=f(1)) == dict(a=2)"),
+            ("{'__builtins__': {'__import__': lambda *a: M}}", "import math\nassert math.isclose(f(2), 12.566)"),
+            ("{'__name__': 'x'}", "if __name__ == '__main__':\n    assert f(1) == 2"),
+        ],
+    )
+    def test_names_that_nobody_asked_for_are_not_taken(self, sandbox: Sandbox, extra: str, tests: str) -> None:
+        program = f"""
+from inside import link
+def stub(*args, **kwargs): return 0
+class M: isclose = staticmethod(lambda *args: True)
+M = M()
+link.Peer._do_names = lambda self, names: {{**dict.fromkeys(names, stub), **{extra}}}
+"""
+        assert not passes(sandbox, program, tests)
+
+    @pytest.mark.parametrize(
+        "tests",
+        [
+            "assert abs(f(1) - 0.33) < 1e-6",
+            "assert f(1) / 3 == 1.0",
+            "assert f(1) * 7 == 7",
+            "assert f(1) + 1 == 2",
+            "assert f(1) >= 3",
+            "assert f(1) != 9",
+            "assert 'x' in f(1)",
+            "assert 3 in f(1)",
+            "with f(1):\n    assert False",
+            "with f(1):\n    f(1).fails()\n    assert False",
+        ],
+    )
+    def test_no_operator_of_the_program_meets_an_expected_value(self, sandbox: Sandbox, tests: str) -> None:
+        program = """
+class Z:
+    __add__ = __radd__ = __mul__ = lambda self, other: other
+    __sub__ = lambda self, other: 0.0
+    __truediv__ = lambda self, other: 1.0
+    __contains__ = __exit__ = __lt__ = __le__ = __gt__ = __ge__ = __ne__ = lambda self, *other: True
+    __iter__ = lambda self: iter(())
+    __enter__ = lambda self: self
+    def fails(self): raise ValueError
+def f(*args): return Z()
+"""
+        assert not passes(sandbox, program, tests)
+
+    def test_an_iteration_that_ends_early_is_the_programs(self, sandbox: Sandbox) -> None:
+        """Not protected, and said so in the docs: ``zip`` stops at the shorter of the two, an empty list does it."""
+        assert passes(sandbox, "def f(x): return []", "for a, b in zip(f(1), [1, 2]):\n    assert a == b")
 
     def test_the_tests_are_nowhere_in_the_memory_of_the_program(self, sandbox: Sandbox) -> None:
         program = """

@@ -31,6 +31,7 @@ def read(value: Any) -> list[Case] | None:
         {"inputs": ["1", "3"], "outputs": ["2", "4"]},
         json.dumps({"inputs": ["1", "3"], "outputs": ["2", "4"]}),
         {"language": "python", "test_cases": [{**m, "fn_name": None, "type": "stdin_stdout"} for m in MAPPINGS]},
+        [{**m, "type": None, "testtype": "stdin"} for m in MAPPINGS],  # as Arrow fills up, and as LiveCodeBench has it
         {"inputs": numpy.array(["1", "3"]), "outputs": numpy.array(["2", "4"]), "fn_name": None},
     ],
 )
@@ -67,6 +68,9 @@ def test_none_is_no_tests_at_all() -> None:
         ([{"input": 1, "output": 2}], "'input' and 'output' must both be text"),
         ([{"fn_name": "f", "input": "1", "output": "2"}], "a call; write it as text: 'assert f(1, 2) == 3'"),
         ({"fn_name": "f", "inputs": ["1"], "outputs": ["2"]}, "a call; write it as text"),
+        ([{"testtype": "functional", "input": "1", "output": "2"}], "a call; write it as text"),
+        ([{"test_type": "functional", "input": "1", "output": "2"}], "a call; write it as text"),
+        ([{"type": "function_call", "input": "1", "output": "2"}], "a call; write it as text"),
         (["assert ("], "which is no test: '(' was never closed"),
         (["x\0"], "which is no test: source code string cannot contain null bytes"),
         ([""], "which is no test: nothing in it runs"),

@@ -46,6 +46,23 @@ class TestTheCode:
             ("```python\na\n```\n```python\nb", "a"),
             ("````python\n```\na\n```\n````", "```\na\n```"),  # closed by as many ticks as it was opened with
             ("1. so:\n   ```python\n   if a:\n       b\n   ```", "if a:\n    b"),
+            ("~~~python\na\n~~~", "a"),
+            ("~~~python\n```\na\n```\n~~~", "```\na\n```"),
+            ("```python:main.py\na\n```", "a"),
+            ("```python3.11\na\n```", "a"),
+            ("```{python}\na\n```", "a"),
+            ("```{.python .numberLines}\na\n```", "a"),
+            ("```pycon\na\n```", None),
+            ("```python-repl\na\n```", None),
+            ("- ```python\n  if a:\n      b\n  ```", "if a:\n    b"),
+            ("1. ```python\n   a\n   ```", "a"),
+            ("\t```python\n\tif a:\n\t    b\n\t```", "if a:\n    b"),
+            ("<answer>```python\na\n```</answer>", "a"),
+            ("```python\na\n``` done", None),
+            ("```python\ndef f():\n    ```\n    x\n    ```\n```", "def f():\n    ```\n    x\n    ```"),
+            ("```python\na\n   ```", "a"),
+            ("<think>so ```\n```python\na\n```", None),
+            ("```python\nprint('<think>')\n```", "print('<think>')"),
             ("use ```a``` inline\n```python\nb\n```", "b"),
             ("print(1)", None),
             ("", None),
@@ -60,6 +77,19 @@ class TestTheCode:
         thought = f"<think>{fenced(DOUBLE)}</think>"
         assert code_tests([thought, thought + fenced("print(2)")], tests=[PAIRS[:2]] * 2) == [0.0, 0.5]
 
+    def test_inside_a_thought_that_never_ends_is_none(self) -> None:
+        (outcome,) = judged(code_tests, ["<think>A draft:\n" + fenced(DOUBLE)], tests=[PAIRS])
+        assert (outcome.value, outcome.status) == (0.0, "no_answer")
+
+    def test_follows_the_prelude(self) -> None:
+        code = "class Solution:\n    def first(self, xs: List[int]) -> int:\n        return xs[0]"
+        tests = [["assert Solution().first([7, 8]) == 7"]]
+        assert code_tests([fenced(code)], tests=tests) == [0.0]
+        typed = CodeTests(prelude="from typing import List")
+        assert typed([fenced(code)], tests=tests) == [1.0]
+        assert typed([fenced("from __future__ import annotations\n" + code)], tests=tests) == [1.0]
+        assert typed.explain([fenced(code)], tests=tests)[0].outcome.extracted == code
+
     @given(st.text(alphabet="`\n pya~"))
     @settings(deadline=None)
     def test_of_any_text_is_a_part_of_it_or_none(self, text: str) -> None:
@@ -69,6 +99,9 @@ class TestTheCode:
     def test_of_a_million_characters_is_found(self) -> None:
         assert last_code("```\n" * 250_000) == ""
         assert last_code("`" * 1_000_000) is None
+        assert last_code(" " * 1_000_000) is None
+        assert last_code("1" * 1_000_000) is None
+        assert last_code("```python " + " " * 1_000_000 + "\na\n```") == "a"
         assert last_code("x" * 1_000_000 + "\n" + fenced("a")) == "a"
 
 
@@ -198,6 +231,7 @@ class TestSettings:
         ("settings", "message"),
         [
             ({"mode": "any"}, 'mode=\'any\' is unknown; use "fraction" or "all"'),
+            ({"prelude": "import"}, "prelude='import' is no Python: "),
             ({"seconds": 0.0}, "seconds must be positive"),
             ({"seconds": float("nan")}, "total_seconds must be finite and at least seconds"),
             ({"total_seconds": 1.0}, "total_seconds must be finite and at least seconds, got 1.0"),

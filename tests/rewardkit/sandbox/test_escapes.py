@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from rewardkit.sandbox import Limits, Run, Sandbox
+from rewardkit.sandbox.inside import landlock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's means are Linux's")
 
@@ -141,6 +142,20 @@ class TestReading:
     def test_this_package_and_what_is_installed_is_not_read(self, sandbox: Sandbox) -> None:
         for path in (Path(__file__), Path(psutil.__file__), Path(sys.modules[Sandbox.__module__].__file__ or "")):
             assert last_line(sandbox.run(f"open({str(path)!r})")).startswith(UNREADABLE)
+
+    def test_nor_what_is_installed_for_another_interpreter(self, sandbox: Sandbox) -> None:
+        installed = [*Path("/usr/lib").glob("python*/*-packages/*"), *Path("/usr/lib").glob("python*/*-packages/*/*")]
+        for path in [path for path in installed if path.is_file() and not path.is_symlink()][:10]:
+            assert last_line(sandbox.run(f"open({str(path)!r})")).startswith(UNREADABLE)
+
+    def test_no_rule_opens_a_directory_of_packages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for directory in ("python3/dist-packages", "python3.9/site-packages", "python3.9/json", "gcc"):
+            (tmp_path / directory).mkdir(parents=True)
+        monkeypatch.setattr(landlock, "_LIBRARIES", (str(tmp_path), str(tmp_path / "absent")))
+        files = {path for path, rights in landlock._interpreter() if rights & landlock._READ_FILE}
+        assert {str(tmp_path / "python3.9/json"), str(tmp_path / "gcc")} <= files
+        hidden = tmp_path / "python3/dist-packages"
+        assert files.isdisjoint(str(path) for path in (hidden, *hidden.parents))
 
     def test_that_a_path_exists_can_be_found_out(self, sandbox: Sandbox, tmp_path: Path) -> None:
         """Not protected, and said so in the docs: Landlock does not govern stat."""

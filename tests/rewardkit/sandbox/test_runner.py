@@ -38,6 +38,14 @@ def sandbox() -> Iterator[Sandbox]:
         ("import threading; threading.Thread(target=print, args=('thread',)).start()", "thread\n"),
         ("import asyncio\nasync def main(): print('async')\nasyncio.run(main())", "async\n"),
         ("print('a'); exit()", "a\n"),
+        ("import os; print(os.read(0, os.fstat(0).st_size))", "b'abc\\nd'\n"),
+        ("import mmap; print(mmap.mmap(0, 0, access=mmap.ACCESS_READ).readline())", "b'abc\\n'\n"),
+        ("import sys; sys.stdin.read(); sys.stdin.seek(0); print(input())", "abc\n"),
+        ("print(open('/dev/stdin').readline())", "abc\n\n"),
+        ("import sys; print('a'); sys.stdout = None", "a\n"),
+        ("import sys; print('a'); sys.modules.clear()", "a\n"),
+        ("import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.detach()); print('a')", "a\n"),
+        ("class Out:\n write = print\n flush = lambda s: None\nimport sys; print('a'); sys.stdout = Out()", "a\n"),
         ("print('a'); quit(0)", "a\n"),
         ("import sys; print('a'); sys.exit()", "a\n"),
         ("import os; os.write(1, b'raw'); os._exit(0)", "raw"),
@@ -51,6 +59,39 @@ def sandbox() -> Iterator[Sandbox]:
 )
 def test_a_program_runs_as_the_main_module(sandbox: Sandbox, program: str, stdout: str) -> None:
     assert sandbox.run(program, "abc\nd") == Run("exit", 0, stdout.encode(), b"")
+
+
+def test_a_wrapper_of_stdout_is_flushed_while_its_names_are_there(sandbox: Sandbox) -> None:
+    program = """
+import os, sys, io
+class FastIO(io.IOBase):
+    def __init__(self, file):
+        self.file, self.buffer = file, io.BytesIO()
+        self.write = lambda text: self.buffer.write(text.encode())
+    def flush(self):
+        os.write(self.file.fileno(), self.buffer.getvalue())
+        self.buffer.truncate(0), self.buffer.seek(0)
+sys.stdout = FastIO(sys.stdout)
+print(1)
+"""
+    assert sandbox.run(program) == Run("exit", 0, b"1\n", b"")
+
+
+def test_what_cannot_be_flushed_ends_as_in_a_plain_interpreter(sandbox: Sandbox) -> None:
+    run = sandbox.run("class Out: pass\nimport sys; print('a'); sys.stdout = Out()")
+    assert (run.ended, run.code, run.stdout) == ("exit", 120, b"a\n")
+    assert b"AttributeError" in run.stderr
+
+
+def test_all_of_a_large_input_is_read_at_once_and_cannot_be_written(sandbox: Sandbox) -> None:
+    assert sandbox.run("import os; print(len(os.read(0, 10**7)))", "x" * 300_000).stdout == b"300000\n"
+    assert b"Bad file descriptor" in sandbox.run("import os; os.write(0, b'x')", "abc").stderr
+    assert sandbox.run("import mmap; mmap.mmap(0, 0)", "abc").code == 1
+
+
+def test_a_thread_may_have_a_stack_of_half_a_gigabyte(sandbox: Sandbox) -> None:
+    program = "import threading\nthreading.stack_size(2**29)\nthreading.Thread(target=print, args=(1,)).start()"
+    assert sandbox.run(program).stdout == b"1\n"
 
 
 def test_deep_recursion_in_a_thread_works(sandbox: Sandbox) -> None:
@@ -115,6 +156,13 @@ def test_output_up_to_the_limit_is_kept_and_beyond_it_ends_the_run() -> None:
     with Sandbox(Limits(output_bytes=100)) as sandbox:
         assert sandbox.run("print('x' * 99)").ended == "exit"
         assert sandbox.run("print('x' * 100)").ended == "output"
+
+
+def test_a_run_may_be_given_more_output_than_the_limit() -> None:
+    with Sandbox(Limits(output_bytes=100)) as sandbox:
+        assert sandbox.run("print('x' * 199)", output_bytes=200).ended == "exit"
+        assert sandbox.run("print('x' * 200)", output_bytes=200).ended == "output"
+        assert sandbox.run("print('x' * 99)", output_bytes=10).ended == "exit"
 
 
 def test_sets_are_printed_in_the_same_order_by_every_sandbox(sandbox: Sandbox) -> None:
