@@ -243,7 +243,7 @@ def _cells(array: Any) -> list[Any]:
     """The cells of an array; those in fewer than 64 bits by their shortest decimal: 0.1, not 0.10000000149."""
     narrow = getattr(array.dtype, "kind", "") == "f" and array.dtype.itemsize < 8  # of numpy and pandas
     if narrow and getattr(array, "ndim", 1) == 1:
-        return [float(str(cell)) for cell in array]
+        return [float(cell) if float(cell).is_integer() else float(str(cell)) for cell in array]
     return list(array.tolist())
 
 

@@ -193,12 +193,12 @@ class Report(Sequence[Row]):
         return [
             {
                 "row": row.index,
-                "completion": self.completions[row.index] if self.completions else None,
+                "completion": text,
                 "total": row.total,
                 "status": row.status,
                 "components": [component.to_dict() for component in row.components],
             }
-            for row in self.rows
+            for row, text in zip(self.rows, self.completions or [None] * len(self), strict=True)
         ]
 
     def to_pandas(self, *, detail: bool = False) -> pandas.DataFrame:
@@ -214,7 +214,7 @@ class Report(Sequence[Row]):
 
         columns: dict[str, list[Any]] = {"completion": list(self.completions)} if self.completions else {}
         columns |= {"total": self.totals, "status": [o.status for o in self.outcomes]}
-        for row in self.rows:
+        for at, row in enumerate(self.rows):
             for component in row.components:
                 cells = component.to_dict() if detail else {"path": None, "value": component.value}
                 for name, value in cells.items():
@@ -222,7 +222,7 @@ class Report(Sequence[Row]):
                         column = f"{component.path}/{name}" if detail else component.path
                         if column not in columns:
                             columns[column] = [None] * len(self)
-                        columns[column][row.index] = value
+                        columns[column][at] = value
         return pd.DataFrame(columns)
 
     def __repr__(self) -> str:

@@ -114,7 +114,7 @@ def _table(report: Report, rows: Any, columns: Sequence[tuple[Any, list[Any]]], 
         table.add_column("completion", no_wrap=True, overflow="ellipsis", max_width=min(left - 3, LONGEST_TEXT))
     for i, (row, _) in enumerate(rows):
         cells = [cells[i] for _, cells in columns]
-        shown = [_literal(" ".join(texts[row.index][: 4 * LONGEST_TEXT].split()))] if texts else []
+        shown = [_literal(" ".join(texts[i][: 4 * LONGEST_TEXT].split()))] if texts else []
         table.add_row(str(row.index), _number(row.total), *cells, *shown)
     return table
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from rewardkit.choices import Gated, Routed
-from rewardkit.combine import Clipped, Combined, Weighted
+from rewardkit.combine import Combined, Weighted
 from rewardkit.contract import Outcome, Reward, RewardFunction, walk_parts
-from rewardkit.functions import Guarded, as_reward
+from rewardkit.functions import as_reward
+from rewardkit.layout import nodes
 from rewardkit.schedule import Schedule
-from rewardkit.shaping import Mapped, Threshold
 
 
 def component_paths(stack: Reward) -> tuple[str, ...]:
@@ -21,30 +20,7 @@ def component_paths(stack: Reward) -> tuple[str, ...]:
         >>> component_paths((boxed_accuracy + 0.5 * soft_format).gate(strict_format))
         ('boxed_accuracy', 'soft_format', 'gate:strict_format')
     """
-    return tuple(dict.fromkeys(_paths(stack)))  # one gate may stand behind another of its name
-
-
-def _paths(reward: Reward) -> Iterator[str]:
-    for name, member in _members(reward):
-        yield name
-        yield from (f"{name}/{path}" for path in _paths(member))
-
-
-def _members(reward: Reward) -> Iterator[tuple[str, Reward]]:
-    if isinstance(reward, Weighted):
-        yield f"{reward.reward.__name__}.raw", reward.reward
-    elif isinstance(reward, Guarded):
-        yield from _members(reward.reward)
-    elif isinstance(reward, (Clipped, Mapped, Threshold)):
-        yield from list(_members(reward.reward)) or [(f"{reward.reward.__name__}.raw", reward.reward)]
-    elif isinstance(reward, Gated):
-        yield from _members(reward.reward)
-        yield f"gate:{reward.by.__name__}", reward.by
-    elif isinstance(reward, Routed):
-        yield from ((str(key), member) for key, member in reward.routes)
-        yield from (("default", member) for member in (reward.default,) if member is not None)
-    elif reward.is_composite:
-        yield from ((member.__name__, member) for member in reward.children)
+    return tuple(dict.fromkeys(node.path for node in nodes(stack)))
 
 
 def component_values(outcome: Outcome, paths: tuple[str, ...]) -> dict[str, float | None]:
@@ -96,14 +72,22 @@ def require_constant_weights(stack: Reward, trainer: str) -> None:
     Raises:
         ValueError: a weight somewhere in the stack follows the training step.
     """
+    reward = scheduled_part(stack)
+    if reward is not None:
+        raise ValueError(
+            f"{reward.__name__} has a scheduled weight, but {trainer} does not tell rewards the training step; "
+            "use a constant weight"
+        )
+
+
+def scheduled_part(stack: Reward) -> Reward | None:
+    """The first component that holds a weight that follows the training step, if there is one."""
     for reward in _tree(stack):
         for field in fields(reward):
             value = getattr(reward, field.name)
             if any(isinstance(v, Schedule) for v in (value if isinstance(value, tuple) else (value,))):
-                raise ValueError(
-                    f"{reward.__name__} has a scheduled weight, but {trainer} does not tell rewards the training "
-                    "step; use a constant weight"
-                )
+                return reward
+    return None
 
 
 def _tree(reward: Reward) -> Iterator[Reward]:

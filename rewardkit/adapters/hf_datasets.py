@@ -24,7 +24,9 @@ class ScoreMap(TableScorer):
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[float | None]]:
         """The columns to add."""
-        return self.scored({name: plain(batch[name]) for name in batch})
+        table = getattr(batch, "pa_table", None)  # behind what ``map`` passes: it knows the types of the lists
+        kinds = {} if table is None else {field.name: str(field.type) for field in table.schema}
+        return self.scored({name: plain(batch[name], kinds.get(name, "")) for name in batch})
 
     def features(self, before: Mapping[str, Any]) -> Any:
         """The features of the data set with the added columns, for ``map(..., features=)``."""

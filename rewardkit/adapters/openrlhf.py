@@ -21,7 +21,7 @@ from rewardkit.adapters.components import (
     component_values,
     require_constant_weights,
 )
-from rewardkit.adapters.rows import LoneRow, number, one_per_row
+from rewardkit.adapters.rows import labelled, number, one_per_row
 from rewardkit.batch import short
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward, RewardFunction
 from rewardkit.functions import as_reward
@@ -53,8 +53,8 @@ class OpenRLHFReward:
         scores: path of the component that is given as ``scores`` (in [0, 1], by the filter's range); the total
             unless given.
         not_scored: the reward of a row that the stack does not score; ``None`` makes such a row an error.
-        answer_key: the column under which the stack gets the labels.
-        strip: what is taken off the end of a completion, as often as it stands there.
+        answer_key: the column under which the stack gets the labels, which come before any other reference.
+        strip: what is taken off the end of a completion, as often as it stands there, and the white space behind it.
         completion_of: from query and prompt to the completion, where the prompt is not the beginning of the query.
         tensor: makes the values tensors (``torch.tensor``), for callers that call ``.item()`` on them.
 
@@ -104,7 +104,7 @@ class OpenRLHFReward:
         prompts = one_per_row("prompts", prompts, count)
         completions = [self._completion(row, q, p) for row, (q, p) in enumerate(zip(queries, prompts, strict=True))]
         known = {**columns, "prompts": prompts, self.answer_key: one_per_row("labels", labels, count)}
-        return LoneRow(completions, known) if count == 1 else Batch.of(completions, known)
+        return labelled(completions, known, self.answer_key, alone=count == 1)
 
     def _completion(self, row: int, query: str, prompt: str) -> str:
         if self.completion_of is not None:
@@ -118,9 +118,12 @@ class OpenRLHFReward:
                 "completion_of=, a function of query and prompt)"
             )
         end = len(text)
-        while token := next((t for t in self.strip if text.endswith(t, 0, end)), None):
-            end -= len(token)
-        return text[:end]
+        while True:
+            bare = _before_space(text, end)  # a chat template puts a line break behind the token
+            token = next((t for t in self.strip if text.endswith(t, 0, bare)), None)
+            if token is None:
+                return text[:end]
+            end = bare - len(token)
 
     def _result(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         rewards = [number(o, self.not_scored, f"query {row}") for row, o in enumerate(outcomes)]
@@ -145,6 +148,13 @@ class OpenRLHFReward:
         if self.tensor is not None:
             return self.tensor(numbers)
         return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _before_space(text: str, end: int) -> int:
+    """The end of a text without the white space that it ends with."""
+    while end and text[end - 1].isspace():
+        end -= 1
+    return end
 
 
 def to_openrlhf(

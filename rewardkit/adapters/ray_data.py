@@ -19,7 +19,7 @@ from rewardkit.functions import as_reward
 
 
 class ScoreBatches:
-    """For ``dataset.map_batches``: adds the total and every component to a batch.
+    """For ``dataset.map_batches``: adds the total and every component to a batch, in place of columns of their names.
 
     An instance runs in Ray's tasks (``map_batches(ScoreBatches(stack))``), the class in actors
     (``map_batches(ScoreBatches, fn_constructor_args=(stack,), ...)``), which pay for start and caches once. A batch may
@@ -65,10 +65,15 @@ class ScoreBatches:
         return self.scorer.scored({name: plain(batch[name]) for name in names})
 
     def _with_arrow_columns(self, batch: Any) -> Any:
-        columns = self.scorer.scored({name: batch.column(name).to_pylist() for name in batch.column_names})
+        given = {name: batch.column(name) for name in batch.column_names}
+        columns = self.scorer.scored({name: plain(c.to_pylist(), str(c.type)) for name, c in given.items()})
         made = type(batch).from_pydict(columns)  # the module of the table: nothing to import
         for name in columns:
-            batch = batch.append_column(name, made.column(name).cast("float64"))
+            values = made.column(name).cast("float64")
+            if name in given:  # of an earlier scoring: replaced, as in the other formats
+                batch = batch.set_column(batch.column_names.index(name), name, values)
+            else:
+                batch = batch.append_column(name, values)
         return batch
 
 

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rewardkit.contract import Batch, ColumnError, Outcome, Reward, RewardError
 
 
 @dataclass(frozen=True, eq=False)
-class LoneRow(Batch):
+class LabelledRows(Batch):
+    """Completions whose reference is handed over apart from the columns of the row.
+
+    Attributes:
+        label: the column of that reference; a reward that names no column reads it, whatever other columns there
+            are that might hold one.
+    """
+
+    label: str | None = None
+
+    def ground_truths(self, key: str | None = None) -> tuple[str, list[Any]]:
+        """As of any batch, but the label comes before all other columns.
+
+        Raises:
+            ColumnError: as of any batch.
+        """
+        labelled = self.label is not None and self.columns.get(self.label) is not None
+        return super().ground_truths(self.label if key is None and labelled else key)
+
+    def select(self, rows: Sequence[int]) -> Batch:
+        """The batch of these rows alone, with the same label."""
+        chosen = super().select(rows)
+        if chosen is self:
+            return self
+        return LabelledRows(**{f.name: getattr(chosen, f.name) for f in fields(chosen)}, label=self.label)
+
+
+@dataclass(frozen=True, eq=False)
+class LoneRow(LabelledRows):
     """A completion that its trainer hands over alone: a reward that compares a group is refused, not paid 0.0."""
 
     def groups(self, size: int | None = None) -> list[list[int]]:
@@ -24,6 +52,16 @@ class LoneRow(Batch):
             "this trainer scores one completion at a time, so a reward that compares the completions of a prompt "
             "cannot be used here; take it out of the stack, or use a trainer's way to score whole groups"
         )
+
+
+def labelled(completions: Any, columns: Mapping[str, Any], label: str, *, alone: bool = False) -> LabelledRows:
+    """The call of the contract for completions whose references are in the column `label`.
+
+    Raises:
+        TypeError: `completions` is no list.
+    """
+    checked = Batch.of(completions, columns)
+    return (LoneRow if alone else LabelledRows)(checked.completions, checked.columns, label=label)
 
 
 async def score_async(stack: Reward, batch: Batch) -> list[Outcome]:

@@ -52,18 +52,48 @@ class TableScorer:
         return dict(zip(self.names, values, strict=True))
 
 
-def plain(values: Any) -> list[Any]:
-    """A column as a list, arrays within it too; what pandas calls missing is ``None``.
+def plain(values: Any, kind: str = "") -> list[Any]:
+    """A column as a list, arrays within its cells too; what pandas calls missing is ``None``.
+
+    Args:
+        values: an array, a series or a list.
+        kind: the Arrow type of a list, where it came from Arrow; arrays and series have their own.
 
     Example:
         >>> import numpy as np
         >>> plain(np.array([np.array([1, 2]), None], dtype=object))
         [[1, 2], None]
+        >>> plain(np.array([0.1], dtype=np.float32))
+        [0.1]
     """
     listed = values.tolist() if hasattr(values, "tolist") else list(values)
     missing = values.isna().tolist() if hasattr(values, "isna") else [False] * len(listed)
-    return [None if absent else _plain_cell(value) for value, absent in zip(listed, missing, strict=True)]
+    narrow = _narrow(str(getattr(values, "dtype", kind)))
+    return [None if absent else _plain_cell(value, narrow) for value, absent in zip(listed, missing, strict=True)]
 
 
-def _plain_cell(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+def _plain_cell(value: Any, narrow: str | None) -> Any:
+    if hasattr(value, "tolist"):
+        return _plain_cell(value.tolist(), _narrow(str(getattr(value, "dtype", ""))))
+    if isinstance(value, Mapping):
+        return {name: _plain_cell(item, narrow) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_cell(item, narrow) for item in value]
+    return _shortest(value, narrow) if narrow is not None and isinstance(value, float) else value
+
+
+def _narrow(kind: str) -> str | None:
+    """The numpy type of the floats in a column, where it is narrower than Python's."""
+    kind = kind.lower()
+    if "double" in kind or "float64" in kind or "bfloat16" in kind:
+        return None
+    if "halffloat" in kind or "float16" in kind:
+        return "float16"
+    return "float32" if "float" in kind else None
+
+
+def _shortest(value: float, narrow: str) -> float:
+    """The number that was written: 0.1 is 0.10000000149 as a float32, and no completion would say so."""
+    import numpy as np
+
+    return value if value.is_integer() else float(str(np.dtype(narrow).type(value)))

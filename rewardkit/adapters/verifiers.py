@@ -20,7 +20,7 @@ from rewardkit.adapters.components import (
     component_values,
     require_constant_weights,
 )
-from rewardkit.adapters.rows import LoneRow, columns_of, number, plain_messages, score_async
+from rewardkit.adapters.rows import LoneRow, columns_of, labelled, number, plain_messages, score_async
 from rewardkit.breakdown import components
 from rewardkit.contract import Batch, Outcome, Reward, RewardFunction
 from rewardkit.functions import as_reward
@@ -92,7 +92,7 @@ class RolloutReward(_Scoring):
         """Called by name, with every field of the row."""
         fields = {name: value for name, value in row.items() if name not in _OWN}
         columns = {**self.columns([fields], [info], [answer]), "prompts": [plain_messages(prompt)]}
-        batch = LoneRow([plain_messages(completion)], columns)
+        batch = labelled([plain_messages(completion)], columns, self.answer_key, alone=True)
         return (await self.values(batch, [{} if state is None else state]))[0]
 
 
@@ -107,7 +107,8 @@ class GroupReward(_Scoring):
         rows = [_fields(state) for state in states]
         columns = self.columns(rows, infos or [None] * len(rows), answers)
         together = {"prompts": [plain_messages(p) for p in prompts], "num_generations": len(states)}
-        batch = Batch.of([plain_messages(c) for c in completions], {**columns, **together})
+        texts = [plain_messages(c) for c in completions]
+        batch = labelled(texts, {**columns, **together}, self.answer_key)
         return await self.values(batch, states)
 
 

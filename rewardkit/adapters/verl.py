@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from rewardkit.adapters.components import component_paths, component_values, require_constant_weights
-from rewardkit.adapters.rows import LoneRow, columns_of, number, one_per_row, score_async
+from rewardkit.adapters.rows import columns_of, labelled, number, one_per_row, score_async
 from rewardkit.contract import Batch, Outcome, Reward, RewardFunction
 from rewardkit.functions import as_reward
 
@@ -96,14 +96,14 @@ class VerlScore:
             "data_source": one_per_row("data_sources", data_sources, count),
             self.answer_key: one_per_row("ground_truths", ground_truths, count),
         }
-        outcomes = self.stack.score(Batch.of(solution_strs, columns))
+        outcomes = self.stack.score(labelled(solution_strs, columns, self.answer_key))
         return [self._scores(outcome, f"row {row}") for row, outcome in enumerate(outcomes)]
 
     def _row(
         self, source: Any, completion: str, answer: Any, info: Mapping[str, Any] | None, kwargs: Mapping[str, Any]
-    ) -> LoneRow:
+    ) -> Batch:
         columns = {**kwargs, **columns_of([info or {}]), "data_source": [source], self.answer_key: [answer]}
-        return LoneRow([completion], columns)
+        return labelled([completion], columns, self.answer_key, alone=True)
 
     def _scores(self, outcome: Outcome, where: str) -> Scores:
         values = {self.stack.__name__: outcome.value, **component_values(outcome, self._paths)}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rewardkit.cli.options import add_json, add_rollouts, read_recording, write_rows
-from rewardkit.cli.printing import plain_errors, show, show_json
+from rewardkit.cli.errors import UsageError, nearest
+from rewardkit.cli.options import add_json, add_rollouts, read_recording, recording_errors, write_rows
+from rewardkit.cli.printing import show, show_json
 from rewardkit.cli.stacks import load_stack
 
 HELP = "which rewards and advantages change on recorded rollouts from one stack to another"
@@ -33,7 +34,10 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     old = args.recorded if args.old is None else load_stack(args.old, allow=args.allow, option="--old")
     new = load_stack(args.new, allow=args.allow, option="--new")
     rollouts = read_recording(args)
-    with plain_errors():
+    if args.old is None and args.recorded not in rollouts.columns:
+        known = nearest(args.recorded, rollouts.columns)
+        raise UsageError(f"--recorded: the recording has no column {args.recorded!r}{known}")
+    with recording_errors(args):
         change = diff(old, new, rollouts, scale_rewards=args.scale_rewards)
     if args.output is not None:
         write_rows(args.output, change.to_dicts())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from rewardkit.cli.chunks import Chunk, Cutting, Position
 from rewardkit.cli.chunks import Row as FileRow
@@ -26,7 +27,7 @@ from rewardkit.cli.options import (
 from rewardkit.cli.parquet import ParquetFile
 from rewardkit.cli.printing import show, show_json
 from rewardkit.cli.scoring import RowBatch, Scoring, place, score_rows
-from rewardkit.contract import Outcome
+from rewardkit.contract import Outcome, completion_text
 from rewardkit.driving import Spent
 from rewardkit.report import Report, Row
 
@@ -66,7 +67,15 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         outcomes, reasons = _scored(groups, scoring)
     rows = [row for row in chosen if row.number in outcomes]
     numbers = tuple(row.number for row in rows)
-    report = FileReport(tuple(outcomes[n] for n in numbers), dict(scoring.spent), stack.__name__, numbers)
+    completions, _ = columns.call([columns.renamed(row.record) for row in rows if row.record is not None])
+    found = tuple(outcomes[n] for n in numbers)
+    report = FileReport(
+        found,
+        dict(scoring.spent),
+        stack.__name__,
+        numbers=numbers,
+        texts=tuple(map(completion_text, completions)),
+    )
     _print(report, as_json=args.json)
     for row in chosen:
         if row.number in reasons:
@@ -95,14 +104,19 @@ class TimedScoring(Scoring):
 
 @dataclass(frozen=True, repr=False)
 class FileReport(Report):
-    """A report whose rows have the numbers that they have in the file."""
+    """A report whose rows have the numbers that they have in the file; `texts` are their completions."""
 
     numbers: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """All rows."""
         return tuple(Row(n, row.outcome, row.components) for n, row in zip(self.numbers, super().rows, strict=True))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """As of any report."""
+        return [{**row, "completion": text} for row, text in zip(super().to_dicts(), self.texts, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

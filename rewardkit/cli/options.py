@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from rewardkit.batch import ColumnError
 from rewardkit.cli.columns import COMPLETION_COLUMNS, Columns, find_columns, read_renames
 from rewardkit.cli.errors import UsageError, nearest
 from rewardkit.cli.jsonl import JsonlFile
@@ -122,6 +124,27 @@ def read_recording(args: argparse.Namespace) -> Rollouts:
     if len(rollouts.rejected) > NAMED:
         print(f"and {len(rollouts.rejected) - NAMED:,} more rows", file=sys.stderr)
     return rollouts
+
+
+@contextmanager
+def recording_errors(args: argparse.Namespace) -> Iterator[None]:
+    """As `plain_errors`; where a column was not recorded the remedy is the data set that the prompts came from.
+
+    Raises:
+        UsageError: in place of a ValueError, a TypeError or a missing library.
+    """
+    try:
+        with plain_errors():
+            yield
+    except UsageError as error:
+        lacking, separator, _ = str(error).partition(" the call has ")
+        lacks = "no ground truth" in lacking or lacking.endswith("is missing;")
+        if not (isinstance(error.__cause__, ColumnError) and separator and lacks):
+            raise
+        where = "the recording does not have it: name the data set that the prompts came from with --dataset FILE"
+        if args.dataset is not None:
+            where = f"neither the recording nor {args.dataset} has it"
+        raise UsageError(f"{lacking.rstrip(',;')}; {where}") from error
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeAlias
 
+from rewardkit.adapters.components import scheduled_part
 from rewardkit.batch import Batch, ColumnError
 from rewardkit.cli.chunks import Chunk, Row
 from rewardkit.cli.columns import Columns
+from rewardkit.cli.errors import UsageError
 from rewardkit.contract import Outcome, Reward
 
 Unit: TypeAlias = "list[int]"
 """Rows of a chunk that are scored together or not at all: one row, or a group."""
 
 REASON_CHARACTERS = 500
+
+STEP_REMEDY = "pass --step N, the optimizer steps that are taken as done"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,17 @@ class RowBatch(Batch):
     def row(self, index: int) -> int:
         """The row of the file."""
         return self.numbers[index]
+
+    @property
+    def step(self) -> int:
+        """As of any batch.
+
+        Raises:
+            ColumnError: no step was given.
+        """
+        if not isinstance(self.columns.get("global_step"), int):  # a column of that name has a value per row
+            raise ColumnError(f"no training step: the stack reads it; {STEP_REMEDY}")
+        return super().step
 
     def groups(self, size: int | None = None) -> list[list[int]]:
         """As of any batch; runs of equal prompts as they stand in the file.
@@ -71,12 +86,20 @@ class Scoring:
         columns: which column is what.
         num_generations: rows per group, where the user gave them.
         step: the training step, for scheduled weights.
+
+    Raises:
+        UsageError: the stack has a scheduled weight, and there is no step.
     """
 
     stack: Reward
     columns: Columns
     num_generations: int | None = None
     step: int | None = None
+
+    def __post_init__(self) -> None:
+        scheduled = scheduled_part(self.stack)
+        if self.step is None and scheduled is not None:
+            raise UsageError(f"{scheduled.__name__} has a weight that follows the training step; {STEP_REMEDY}")
 
     def score(self, batch: RowBatch) -> list[Outcome]:
         """What the stack gives."""

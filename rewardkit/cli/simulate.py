@@ -6,8 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rewardkit.cli.options import add_json, add_rollouts, add_stack, read_recording, stack_of, write_rows
-from rewardkit.cli.printing import plain_errors, show, show_json
+from rewardkit.cli.options import (
+    add_json,
+    add_rollouts,
+    add_stack,
+    read_recording,
+    recording_errors,
+    stack_of,
+    write_rows,
+)
+from rewardkit.cli.printing import show, show_json
 
 HELP = "what a stack would have paid on recorded rollouts: dead groups, shares of the advantage, clips"
 
@@ -26,7 +34,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
 
     stack = stack_of(args)
     rollouts = read_recording(args)
-    with plain_errors():
+    with recording_errors(args):
         done = simulate(stack, rollouts, scale_rewards=args.scale_rewards)
         if args.plot is not None:
             done.plot(args.plot)

@@ -96,5 +96,5 @@ def _judged(trial: Trial, name: str, check: Callable[[Trial], Verdict]) -> Contr
         return ContractCheck(name, None, "not judged: the call raises")
     if name in COMPARING and not trial.comparable:
         return ContractCheck(name, None, "not judged: one call does not tell what another gives")
-    passed, detail = check(trial)
-    return ContractCheck(name, passed, detail, REMEDIES[name] if passed is False else "")
+    passed, detail, *own = check(trial)
+    return ContractCheck(name, passed, detail, "".join(own or [REMEDIES[name]]) if passed is False else "")

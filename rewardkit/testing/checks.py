@@ -15,6 +15,16 @@ from rewardkit.testing.trial import Trial, Verdict
 
 TRAINER_COLUMNS = ("completion_ids", "trainer_state", "log_extra", "log_metric")
 """What a trainer adds to the columns of the data set, ``None`` where it has none."""
+ROWS_TRIED = 8
+"""Rows that are scored alone to find one on which a call raises: with a server that is down each may take long."""
+MESSAGES_ALONE = (
+    "read a completion with rewardkit.completion_text(completion), which takes both, or let @rewardkit.reward read it; "
+    'or pass completions=[[{"role": "assistant", "content": "..."}], ...] and message_invariant=False'
+)
+STRINGS_ALONE = (
+    "read a completion with rewardkit.completion_text(completion), which takes both, or let @rewardkit.reward read it; "
+    'or pass completions=["...", ...] and message_invariant=False'
+)
 THREADS = 4
 CALL_SECONDS = 0.001
 MOST_COPIES = 256
@@ -29,11 +39,25 @@ def call(trial: Trial) -> Verdict:
     """It scores the given completions at all."""
     if not trial.base.raised:
         return True, f"{len(trial.rows)} completions"
-    for row in trial.shortest_first():
-        alone = trial.score(trial.rows.take([row]))
-        if alone.raised:
-            return False, f"raises {alone.raised} on row {row} alone, {shown(trial.rows.completions[row])}"
-    return False, f"raises {trial.base.raised} on the batch of {len(trial.rows)} completions"
+    given, other = ("strings", "message lists") if trial.given_as_text else ("message lists", "strings")
+    if not trial.score(trial.rows.as_messages() if trial.given_as_text else trial.rows.as_text()).raised:
+        how = MESSAGES_ALONE if trial.given_as_text else STRINGS_ALONE
+        return False, f"takes {other} only: raises {trial.base.raised} on {given}", how
+    return False, f"raises {_where_it_raises(trial)}"
+
+
+def _where_it_raises(trial: Trial) -> str:
+    """The exception with the shortest row that meets it alone; rows that it never leaves alone are not taken out."""
+    rows = trial.shortest_first()[:ROWS_TRIED] if trial.switches["batch_invariant"] else []
+    alone = {row: trial.score(trial.rows.take([row])).raised for row in rows}
+    row = next(filter(alone.get, rows), None)
+    if row is None:
+        return f"{trial.base.raised} on the batch of {len(trial.rows)} completions"
+    example = shown(trial.rows.completions[row])
+    if len(rows) == 1 or not all(alone.values()):
+        return f"{alone[row]} on row {row} alone, {example}"
+    every = "every row" if len(rows) == len(trial.rows) else f"each of the {len(rows)} shortest rows"
+    return f"{alone[row]} on {every}, such as {example}"
 
 
 def length(trial: Trial) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from rewardkit.testing.subject import shown
@@ -12,6 +12,8 @@ from rewardkit.testing.trial import Trial, Verdict
 
 SLOW_SECONDS = 1.0
 """From when on the time of one completion is part of the report."""
+MOST_NAMED = 3
+"""How many other completions that fail are named: a list of seventy hides the example."""
 NOTICE_SECONDS = 10.0
 """After how long a completion that is still being scored is named on stderr: the reward may never come back."""
 
@@ -30,8 +32,13 @@ def survives(trial: Trial, texts: Mapping[str, str]) -> Verdict:
     name = min(faults, key=lambda key: len(faults[key][0]))
     text, place = faults.pop(name)
     text = _smallest(trial, text, place)
-    others = f"; also on {', '.join(faults)}" if faults else ""
-    return False, f"{trial.fault_on(text, place)} on {shown(text)} ({name}){others}"
+    return False, f"{trial.fault_on(text, place)} on {shown(text)} ({name}){_others(list(faults))}"
+
+
+def _others(names: Sequence[str]) -> str:
+    """The first of the other completions that fail, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"; also on {', '.join(names[:MOST_NAMED])}{more}" if names else ""
 
 
 def _slowest(seconds: Mapping[str, float]) -> str:

@@ -11,7 +11,8 @@ from rewardkit.testing.report import ContractCheck
 from rewardkit.testing.rows import Rows
 from rewardkit.testing.subject import Result, Subject, same, shown
 
-Verdict: TypeAlias = tuple["bool | None", str]
+Verdict: TypeAlias = "tuple[bool | None, str] | tuple[bool | None, str, str]"
+"""Whether a clause is kept, what was seen, and the remedy where the usual one of the clause is not the right one."""
 
 
 @dataclass
@@ -42,6 +43,11 @@ class Trial:
     def broke(self, name: str) -> bool:
         """Whether a clause was judged and failed."""
         return any(check.name == name and check.passed is False for check in self.done)
+
+    @property
+    def given_as_text(self) -> bool:
+        """Whether the completions came as strings."""
+        return isinstance(self.rows.completions[0], str)
 
     @property
     def comparable(self) -> bool:

@@ -68,7 +68,7 @@ def conversations() -> tuple[list[list[dict[str, str]]], list[list[dict[str, str
 
 
 def expected(stack: Reward) -> list[float | None]:
-    return stack(texts(), prompts(), answer=answers())
+    return stack(texts(), prompts=prompts(), answer=answers())
 
 
 def as_numbers(values: list[float | None]) -> list[float]:

@@ -88,3 +88,10 @@ def test_a_missing_column_is_named() -> None:
 
 def test_it_pickles_and_compares() -> None:
     assert pickle.loads(pickle.dumps(score_map(STACK))) == score_map(STACK) != score_map(soft_format)
+
+
+@pytest.mark.parametrize("form", [None, "numpy"])
+def test_a_narrow_reference_is_the_number_that_was_written(form: str | None) -> None:
+    features = datasets.Features({"completion": datasets.Value("string"), "answer": datasets.Value("float32")})
+    rows = datasets.Dataset.from_dict({"completion": [r"\boxed{0.1}"], "answer": [0.1]}, features=features)
+    assert rows.with_format(form).map(score_map(boxed_accuracy), **BATCHED).with_format(None)["reward"][:] == [1.0]

@@ -13,8 +13,19 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from rewardkit import ColumnError, GroupLength, RewardError, boxed_accuracy, exact_match, schedule, soft_format
+from rewardkit import (
+    BoxedAccuracy,
+    ColumnError,
+    GroupLength,
+    RewardError,
+    boxed_accuracy,
+    exact_match,
+    route,
+    schedule,
+    soft_format,
+)
 from rewardkit.adapters import to_openrlhf
+from rewardkit.contract import GROUND_TRUTH_KEYS
 
 from . import golden
 
@@ -80,6 +91,23 @@ class TestRewardFunc:
         to_openrlhf(spy, answer_key="gold")(["ab"], ["a"], ["2"], images=[None])
         assert seen == {"completions": ["b"], "prompts": ["a"], "gold": ["2"], "images": [None]}
 
+    @pytest.mark.parametrize("name", GROUND_TRUTH_KEYS)
+    def test_the_label_comes_before_any_other_reference(self, name: str) -> None:
+        reward_func = to_openrlhf(boxed_accuracy)
+        assert reward_func([r"a\boxed{2}"], ["a"], ["2"], **{name: ["3"]})["rewards"] == 1.0
+        several = reward_func([r"a\boxed{2}"] * 2, ["a"] * 2, ["2", "3"], **{name: ["3", "2"]})
+        assert several["rewards"] == [1.0, 0.0]
+
+    def test_a_reward_that_names_another_column_reads_that_one(self) -> None:
+        named = to_openrlhf(BoxedAccuracy(answer_key="answer", name="second") + 10 * boxed_accuracy)
+        assert named([r"a\boxed{3}"], ["a"], ["2"], answer=["3"])["rewards"] == 1.0
+
+    def test_the_label_stays_the_reference_of_the_rows_that_a_gate_lets_through(self) -> None:
+        chosen = to_openrlhf(route("kind", {"a": boxed_accuracy, "b": exact_match}))
+        rows = {"kind": ["a", "b", "a"], "answer": ["9"] * 3}
+        result = chosen([r"q\boxed{2}", "q3", r"q\boxed{3}"], ["q"] * 3, ["2", "3", "4"], **rows)
+        assert result["rewards"] == [1.0, 1.0, 0.0]
+
     def test_failures_are_logged_as_errors_before_openrlhf_drops_them(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.ERROR), pytest.raises(ColumnError):
             to_openrlhf(boxed_accuracy, answer_key="gold")(["ab"], ["x"], ["2"])
@@ -108,13 +136,37 @@ class TestTheCompletionOfAQuery:
             ("Hi Hi", "Hi ", "Hi"),
             ("Hi", "Hi", ""),
             ("Hi Yes</s></s>", "Hi ", "Yes"),
-            ("Hi Yes</s>\n", "Hi ", "Yes</s>\n"),
+            ("Hi Yes</s>\n", "Hi ", "Yes"),
             ("Yes", "", "Yes"),
             ("Hi </s>Yes", "Hi ", "</s>Yes"),
         ],
     )
     def test_is_what_follows_the_prompt_without_the_end_tokens(self, query: str, prompt: str, completion: str) -> None:
         assert to_openrlhf(exact_match)([query], [prompt], [completion or "x"])["rewards"] == float(bool(completion))
+
+    @pytest.mark.parametrize(
+        ("end", "left"),
+        [
+            ("<|im_end|>\n", ""),
+            ("<|im_end|>\n<|endoftext|>\n", ""),
+            ("\n<|im_end|>\n", "\n"),
+            ("\n", "\n"),
+            ("<|im_end|>\n!", "<|im_end|>\n!"),
+        ],
+    )
+    def test_the_line_break_that_a_template_puts_behind_an_end_token_goes_with_it(self, end: str, left: str) -> None:
+        seen: list[str] = []
+
+        def spy(completions: Any, **columns: Any) -> list[float]:
+            seen.extend(completions)
+            return [0.0]
+
+        to_openrlhf(spy)([f"a b{end}"], ["a"], ["2"])
+        assert seen == [f" b{left}"]
+
+    def test_a_million_spaces_and_end_tokens_are_taken_off(self) -> None:
+        query = "a" + "</s> \n" * 150_000 + " " * 500_000 + "</s>"
+        assert to_openrlhf(count_texts)([query], ["a"], ["2"])["rewards"] == 0.0
 
     def test_the_end_tokens_are_those_that_are_given(self) -> None:
         assert to_openrlhf(count_texts, strip=["!"])(["ab!!"], ["a"], ["2"])["rewards"] == 1.0

@@ -16,6 +16,7 @@ import pytest
 
 from rewardkit import boxed_accuracy, exact_match, soft_format
 from rewardkit.adapters import ScoreBatches
+from rewardkit.adapters.tables import plain
 
 from . import golden
 
@@ -60,6 +61,71 @@ def test_messages_within_arrays_are_read() -> None:
     completions[0] = np.array([{"role": "assistant", "content": r"\boxed{2}"}], dtype=object)
     scored = ScoreBatches(boxed_accuracy)({"completion": completions, "answer": np.array(["2"])})
     assert scored["reward"].tolist() == [1.0]
+
+
+PARTS = [{"role": "assistant", "content": [{"type": "text", "text": r"\boxed{2}"}]}]
+
+
+@pytest.mark.parametrize("form", ["arrow", "pandas"])
+def test_parts_of_messages_are_read_however_deep_their_arrays_are(form: str) -> None:
+    table = pa.table({"completion": [PARTS], "answer": ["2"]})
+    scored = ScoreBatches(boxed_accuracy)(table if form == "arrow" else table.to_pandas())
+    assert list(scored["reward"].to_pylist() if form == "arrow" else scored["reward"]) == [1.0]
+
+
+NARROW = [np.float16, np.float32]
+
+
+@pytest.mark.parametrize("number", NARROW)
+@pytest.mark.parametrize("form", ["numpy", "pandas", "pandas lists", "arrow", "arrow lists", "arrow records"])
+def test_a_narrow_float_is_the_number_that_was_written(form: str, number: Any) -> None:
+    values = np.array([0.1, 7.0], dtype=number)
+    assert values.tolist()[0] != 0.1
+    lists = pa.array([[value] for value in values], pa.list_(pa.from_numpy_dtype(number)))
+    columns = {
+        "numpy": values,
+        "pandas": pd.Series(values),
+        "pandas lists": lists.to_pandas(),
+        "arrow": pa.chunked_array([values]),
+        "arrow lists": pa.chunked_array([lists]),
+        "arrow records": pa.chunked_array([pa.StructArray.from_arrays([pa.array(values)], ["value"])]),
+    }
+    column = columns[form]
+    got = plain(column.to_pylist(), str(column.type)) if "arrow" in form else plain(column)
+    wrapped = {"pandas lists": [[0.1], [7.0]], "arrow lists": [[0.1], [7.0]]}
+    assert got == wrapped.get(form, [{"value": 0.1}, {"value": 7.0}] if form == "arrow records" else [0.1, 7.0])
+
+
+def test_floats_of_the_usual_width_and_whole_numbers_are_as_they_are() -> None:
+    exact = 0.1 + 0.2
+    assert plain(np.array([exact])) == plain(pd.Series([exact])) == plain([exact], "double") == [exact]
+    assert plain([{"a": exact, "b": 0.5}], "struct<a: double, b: float>") == [{"a": exact, "b": 0.5}]
+    assert plain(np.array([16777216.0, 123456792.0], dtype=np.float32)) == [16777216.0, 123456792.0]
+    assert plain(pd.Series([1.5, np.nan], dtype=np.float32)) == [1.5, None]
+    assert plain(np.array([np.inf], dtype=np.float32)) == [np.inf]
+
+
+def test_a_batch_with_a_narrow_reference_is_paid() -> None:
+    table = pa.table({"completion": [r"\boxed{0.1}"], "answer": pa.array(np.array([0.1], dtype=np.float32))})
+    arrays = {"completion": np.array([r"\boxed{0.1}"]), "answer": np.array([0.1], dtype=np.float32)}
+    score = ScoreBatches(boxed_accuracy)
+    assert score(table)["reward"].to_pylist() == score(table.to_pandas())["reward"].tolist() == [1.0]
+    assert score(arrays)["reward"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("form", ["numpy", "pandas", "arrow", "arrow batch"])
+def test_columns_of_an_earlier_scoring_are_replaced(form: str) -> None:
+    frame = pd.DataFrame({"reward": [9, 9], **ROWS})
+    batches = {
+        "numpy": {name: frame[name].to_numpy() for name in frame},
+        "pandas": frame,
+        "arrow": pa.table({"reward": [9, 9], **ROWS}),
+        "arrow batch": pa.RecordBatch.from_pydict({"reward": [9, 9], **ROWS}),
+    }
+    scored = ScoreBatches(STACK)(batches[form])
+    names = scored.column_names if "arrow" in form else list(scored)
+    assert names == ["reward", "completion", "answer", "rewards/boxed_accuracy", "rewards/soft_format"]
+    assert (scored["reward"].to_pylist() if "arrow" in form else list(scored["reward"])) == [1.0, 0.0]
 
 
 def test_the_columns_have_the_names_that_are_given() -> None:

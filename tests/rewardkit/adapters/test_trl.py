@@ -137,7 +137,7 @@ class TestInTheTrainer:
         (inputs, prompts, completions, ids), logged = calls[0], trainer.state.log_history[0]
         columns = {"answer": [row["answer"] for row in inputs], "completion_ids": ids, "global_step": 0}
         told: dict[str, float] = {}
-        totals = stack(completions, prompts, log_metric=told.__setitem__, **columns)
+        totals = stack(completions, prompts=prompts, log_metric=told.__setitem__, **columns)
         assert logged["reward"] == pytest.approx(mean(totals), abs=1e-6)
         means = {name: value for name, value in told.items() if name.endswith("/mean")}
         assert len(means) >= 2

@@ -80,6 +80,15 @@ class TestRubricFunctions:
         with pytest.raises(ValueError, match="no ground truth"):
             call(total, state={}, answer="")
 
+    @pytest.mark.parametrize("name", ["ground_truth", "solution"])
+    def test_the_answer_comes_before_any_other_reference(self, name: str) -> None:
+        (total, *_), _ = to_verifiers(boxed_accuracy)
+        assert call(total, state={}, answer="2", info={name: "3"}) == 1.0
+        (group, *_), _ = to_verifiers(boxed_accuracy, group=True)
+        states, infos = [{"input": {}} for _ in range(2)], [{name: "3"}] * 2
+        given = {"prompts": ["a"] * 2, "completions": [RIGHT] * 2, "answers": ["2", "4"], "infos": infos}
+        assert asyncio.run(group(**given, states=states, tasks=[None] * 2, parser=None)) == [1.0, 0.0]
+
     def test_typed_messages_are_read(self) -> None:
         (total, *_), _ = to_verifiers(boxed_accuracy)
         completion = [Typed("assistant", RIGHT), Typed("tool", r"\boxed{7}")]

@@ -84,6 +84,11 @@ class TestComputeScore:
     def test_verls_ground_truth_comes_before_an_answer_in_extra_info(self) -> None:
         assert to_verl(boxed_accuracy)("math", RIGHT, "2", {"answer": "3"})["score"] == 1.0
 
+    def test_it_does_under_another_name_too(self) -> None:
+        score = to_verl(boxed_accuracy, answer_key="label")
+        row = ("d", r"\boxed{2}", "2", {"ground_truth": "3", "answer": "4"})
+        assert score(*row)["score"] == score.batch(*([value] for value in row))[0]["score"] == 1.0
+
     def test_a_row_that_is_not_scored_is_an_error_unless_a_number_is_chosen(self) -> None:
         with pytest.raises(RewardError, match=r"did not score the row of 'math' .*choose one with not_scored="):
             to_verl(boxed_accuracy)("math", RIGHT, None)

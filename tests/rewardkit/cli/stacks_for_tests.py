@@ -63,7 +63,16 @@ class GroupSize(Reward):
         return [Outcome(value, "scored") for value in values]
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StepsDone(Reward):
+    """The training step."""
+
+    def outcomes(self, batch: Batch) -> list[Outcome]:
+        return [Outcome(float(batch.step), "scored")] * len(batch)
+
+
 slow_and_symbolic = combine(slow, BoxedAccuracy(), name="slow_and_symbolic")
+steps_done = StepsDone()
 group_size = GroupSize()
 groups_of_four = GroupSize(num_generations=4)
 stack = combine(BoxedAccuracy(), StrictFormat(), weights=(1.0, 0.5), name="stack")

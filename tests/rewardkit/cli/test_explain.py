@@ -38,6 +38,7 @@ class TestExplain:
         rows = json.loads(ran.out)
         assert [(row["row"], row["total"]) for row in rows] == [(2, 1.0), (5, 1.0)]
         assert rows[0]["components"][0]["gold"] == "1"
+        assert [row["completion"] for row in rows] == [sums(40, group=4)[n]["completion"] for n in (2, 5)]
 
     def test_reads_parquet(self, run: Run, tmp_path: Path) -> None:
         pytest.importorskip("pyarrow")

@@ -96,8 +96,39 @@ class TestSimulate:
         ran = run("simulate", recorded, "--stack", "boxed_accuracy", "--dataset", source, "--json")
         assert json.loads(ran.out)["mean"] == 0.75
 
+    def test_names_the_data_set_as_the_remedy_where_columns_were_not_recorded(self, run: Run, tmp_path: Path) -> None:
+        folder = trl_output(tmp_path)
+        ran = run("simulate", folder, "--stack", "boxed_accuracy")
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert "no ground truth: expected the column one of ground_truth, answer" in ran.err
+        assert "the data set that the prompts came from with --dataset FILE" in ran.err
+        assert "the call has" not in ran.err
+        source = write(tmp_path / "d.jsonl", [{k: row[k] for k in ("prompt", "answer")} for row in sums(4, group=2)])
+        assert run("simulate", folder, "--stack", "boxed_accuracy", "--dataset", source).status == 0
+
+    def test_says_where_the_data_set_does_not_have_it_either(self, run: Run, tmp_path: Path) -> None:
+        source = write(tmp_path / "d.jsonl", [{"prompt": row["prompt"]} for row in sums(4, group=2)])
+        ran = run("simulate", trl_output(tmp_path), "--stack", "boxed_accuracy", "--dataset", source)
+        assert (ran.status, f"neither the recording nor {source} has it" in ran.err) == (2, True)
+
+
+def trl_output(path: Path) -> Path:
+    """What TRL writes with ``log_completions=True``: no reference, and many columns beside the completions."""
+    pandas = pytest.importorskip("pandas", reason="needs pandas to write Parquet")
+    pytest.importorskip("pyarrow", reason="needs the extra `cli`")
+    rows = [{"step": 1, "prompt": r["prompt"], "completion": r["completion"]} for r in sums(4, group=2)]
+    logged = pandas.DataFrame(rows).assign(**{f"component_{n}": 0.5 for n in range(20)})
+    folder = path / "run" / "completions"
+    folder.mkdir(parents=True)
+    logged.to_parquet(folder / "completions_00001.parquet")
+    return path / "run"
+
 
 class TestDiff:
+    def test_names_the_data_set_as_the_remedy_where_columns_were_not_recorded(self, run: Run, tmp_path: Path) -> None:
+        ran = run("diff", trl_output(tmp_path), "--old", "soft_format", "--new", "boxed_accuracy")
+        assert (ran.status, "--dataset FILE" in ran.err, "the call has" in ran.err) == (2, True, False)
+
     def test_prints_what_changes(self, run: Run, rollouts: Path) -> None:
         ran = run("diff", rollouts, "--old", "boxed_accuracy", "--new", "presets.gsm8k_r1")
         assert ran.status == 0
@@ -114,7 +145,7 @@ class TestDiff:
             (("--new", "boxed_accuracy"), "one of the arguments --old --recorded is required"),
             (("--old", "boxed_acuracy", "--new", "boxed_accuracy"), "--old: there is no ready reward"),
             (("--old", "boxed_accuracy", "--new", "boxed_acuracy"), "--new: there is no ready reward"),
-            (("--recorded", "rewrd", "--new", "boxed_accuracy"), "column 'rewrd' is missing"),
+            (("--recorded", "rewrd", "--new", "boxed_accuracy"), "no column 'rewrd'; did you mean 'reward'?"),
         ],
     )
     def test_says_what_is_missing(self, words: tuple[str, ...], message: str, run: Run, rollouts: Path) -> None:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from rewardkit import boxed_accuracy, presets
+from rewardkit import boxed_accuracy, presets, save_spec, schedule, strict_format
 from tests.rewardkit.cli.conftest import STACKS, Ran, answered, read, start, sums, totals, write
 
 Run = Callable[..., Ran]
@@ -140,6 +140,26 @@ class TestInput:
         spec.write_text(json.dumps({"rewardkit": 1, "reward": node}))
         ran = run("score", write(tmp_path / "a.jsonl", sums(1)), "--stack", spec, "--step", 5)
         assert (ran.status, totals(tmp_path / "a.scores.jsonl")) == (0, [0.5])
+
+    @pytest.mark.parametrize("command", ["score", "explain"])
+    @pytest.mark.parametrize("column", [{}, {"global_step": 5}], ids=["no column", "a column"])
+    def test_names_step_as_the_remedy_of_a_scheduled_weight(
+        self, command: str, column: dict[str, int], run: Run, tmp_path: Path
+    ) -> None:
+        spec = tmp_path / "stack.toml"
+        save_spec(boxed_accuracy + schedule.linear(0.0, 1.0, steps=10) * strict_format, spec)
+        source = write(tmp_path / "a.jsonl", [{**row, **column} for row in sums(2)])
+        ran = run(command, source, "--stack", spec)
+        assert (ran.status, ran.err.count("\n"), "global_step=" in ran.err) == (2, 1, False)
+        assert "combined has a weight that follows the training step; pass --step N" in ran.err
+        assert not (tmp_path / "a.scores.jsonl").exists()
+
+    def test_names_step_where_a_reward_of_ones_own_reads_it(self, run: Run, tmp_path: Path) -> None:
+        source = write(tmp_path / "a.jsonl", sums(1))
+        ran = run("score", source, "--stack", f"{STACKS}:steps_done", "--workers", 1)
+        assert (ran.status, "no training step: the stack reads it; pass --step N" in ran.err) == (1, True)
+        ran = run("score", source, "--stack", f"{STACKS}:steps_done", "--overwrite", "--step", 3)
+        assert (ran.status, totals(tmp_path / "a.scores.jsonl")) == (0, [3.0])
 
     @pytest.mark.parametrize("name", ["missing.jsonl", "folder.jsonl", "rows.csv"])
     def test_that_cannot_be_used_is_named_in_one_line(self, name: str, run: Run, tmp_path: Path) -> None:

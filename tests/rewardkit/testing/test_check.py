@@ -146,6 +146,10 @@ def takes_strings_alone(completions: Any, **columns: Any) -> list[float]:
     return [float(c.lower().count("a")) for c in completions]
 
 
+def reads_the_content(completions: Any, **columns: Any) -> list[float]:
+    return [float(len(c[0]["content"].split()) > 2) for c in completions]
+
+
 def takes_messages_alone(completions: Any, **columns: Any) -> list[float]:
     return [float(c[-1]["content"].lower().count("a")) for c in completions]
 
@@ -366,7 +370,8 @@ class TestAFaultyReward:
         with pytest.raises(ContractViolation) as caught:
             check_reward(fn, **rows)
         assert failed(caught.value.report) == {clause}
-        assert checks.REMEDIES[clause] in str(caught.value)
+        own = checks.MESSAGES_ALONE if fn is takes_messages_alone else checks.REMEDIES[clause]
+        assert f"Remedy: {own}" in str(caught.value)
 
     def test_is_told_all_its_breaches_at_once(self) -> None:
         def careless(completions: Any) -> list[float]:
@@ -388,6 +393,36 @@ class TestAFaultyReward:
 
 THREE = ["it is 41 so there", "no", "a b c"]
 """Completions of five, one and three words."""
+FIVE = {str(n): f"{'x' * n}41" for n in range(1, 6)}
+"""Five completions with the number 41, the shortest first."""
+
+
+class TestARewardOfOneFormat:
+    """willccb's recipe reads ``completion[0]["content"]``: with strings that fails on every row."""
+
+    def test_of_message_lists_is_told_so_where_strings_were_given(self) -> None:
+        check = check_reward(reads_the_content, answer=["4"], raise_on_failure=False)["call"]
+        assert check.passed is False
+        assert check.detail.startswith("takes message lists only: raises TypeError: string indices must be integers")
+        assert check.detail.endswith(" on strings")
+        assert "rewardkit.completion_text(completion)" in check.remedy
+        assert '[[{"role": "assistant", "content": "..."}], ...] and message_invariant=False' in check.remedy
+
+    def test_its_remedy_helps(self) -> None:
+        messages = [[{"role": "assistant", "content": text}] for text in THREE]
+        assert check_reward(reads_the_content, completions=messages, message_invariant=False).passed
+        assert check_reward(sound, completions=THREE).passed
+
+    def test_of_strings_is_told_so_where_message_lists_were_given(self) -> None:
+        messages = [[{"role": "assistant", "content": text}] for text in THREE]
+        check = check_reward(takes_strings_alone, completions=messages, raise_on_failure=False)["call"]
+        assert check.detail.startswith("takes strings only: raises AttributeError: ")
+        assert check.detail.endswith(" on message lists")
+        assert check.remedy == checks.STRINGS_ALONE
+
+    def test_is_told_so_where_the_other_clause_is_switched_off(self) -> None:
+        report = check_reward(reads_the_content, completions=THREE, message_invariant=False, raise_on_failure=False)
+        assert report["call"].remedy == checks.MESSAGES_ALONE
 
 
 class TestTheSmallestExample:
@@ -425,6 +460,30 @@ class TestTheSmallestExample:
         detail = check_reward(fn, completions=three, answer=["1", "2", "3"], raise_on_failure=False)[clause].detail
         assert said in detail
         assert len(detail) < 400
+
+    def test_of_the_others_that_fail_three_are_named_and_the_rest_counted(self) -> None:
+        report = check_reward(raises_on_numbers, completions=["a", "b"], raise_on_failure=False, examples=FIVE)
+        assert report["hostile"].detail.endswith("(1); also on 2, 3, 4 and 1 more")
+        four = {name: text for name, text in FIVE.items() if name != "5"}
+        report = check_reward(raises_on_numbers, completions=["a", "b"], raise_on_failure=False, examples=four)
+        assert report["hostile"].detail.endswith("(1); also on 2, 3, 4")
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({}, "raises RuntimeError: the server is down on every row, such as 'GOLD'"),
+            ({"completions": THREE}, "raises RuntimeError: the server is down on every row, such as 'no'"),
+            ({"completions": ["no"]}, "raises RuntimeError: the server is down on row 0 alone, 'no'"),
+            ({"completions": THREE * 3}, "the server is down on each of the 8 shortest rows, such as 'no'"),
+            (
+                {"completions": THREE, "batch_invariant": False},
+                "the server is down on the batch of 3 completions",
+            ),
+        ],
+    )
+    def test_is_not_called_the_only_one_where_every_row_raises(self, given: dict[str, Any], said: str) -> None:
+        detail = check_reward(raises_always, raise_on_failure=False, answer=None, **given)["call"].detail
+        assert detail.endswith(said.replace("GOLD", "42"))
 
     def test_a_hostile_text_is_halved_while_it_still_fails(self) -> None:
         assert check_reward(encodes, raise_on_failure=False)["hostile"].detail.startswith(
