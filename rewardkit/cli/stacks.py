@@ -67,10 +67,13 @@ def _from_file(text: str, allow: Sequence[str]) -> Reward:
     try:
         return load_spec(text, allow=allow)
     except SpecError as error:
-        said = re.sub(r"allow=\['([^']*)'\]", r"--allow \1", str(error))
-        raise UsageError(f"{said}") from error
+        raise UsageError(re.sub(r"allow=\[([^\]]*)\]", _as_options, str(error))) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{text} cannot be read: {error}") from error
+
+
+def _as_options(allow: re.Match[str]) -> str:
+    return " ".join(f"--allow {name.strip(chr(39))}" for name in allow[1].split(", "))
 
 
 def _imported(text: str) -> Reward:

@@ -79,7 +79,8 @@ ALLOWED = {  # none of it is given text of a model; each with what it is for
     "rewardkit/__init__.py": {"importlib.import_module", "globals"},  # own modules, loaded when first used
     "rewardkit/contract.py": {"globals"},  # `Reward.aio`, a copy of a function of that file
     "rewardkit/functions.py": {"importlib.import_module"},  # a decorated function is unpickled by its name
-    "rewardkit/spec.py": {"importlib.import_module"},  # tomllib, and what the caller of from_spec lists
+    "rewardkit/spec.py": {"importlib.import_module"},  # tomllib
+    "rewardkit/spec_reader.py": {"importlib.import_module"},  # what the caller of from_spec lists
     "rewardkit/cli/stacks.py": {"importlib.import_module"},  # module:name as the user typed it
     "rewardkit/cli/jsonl.py": {"_TOO_LONG.format(length, LINE_BYTES)"},  # a constant
     "rewardkit/cli/lanes.py": {"pickle"},  # the stack on its way to a worker process
