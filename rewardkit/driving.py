@@ -8,16 +8,19 @@ asynchronous members alike. Trees with asynchronous members are run by :mod:`rew
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from rewardkit.batch import Batch
 from rewardkit.outcome import Outcome
 
 if TYPE_CHECKING:
     from rewardkit.contract import Reward
+
+_T = TypeVar("_T")
 
 
 class RewardError(ValueError):
@@ -58,16 +61,17 @@ class Run:
         if key is not None and key in self.known:
             return self.enter(path, perf_counter(), batch, self.known[key])
         started = perf_counter()
-        outcomes = reward.outcomes(batch) if not reward.is_composite else self._follow(reward.plan(batch), path)
+        if reward.is_composite:
+            outcomes = at_once(follow(reward.plan(batch), partial(self.in_order, path)))
+        else:
+            outcomes = reward.outcomes(batch)
         checked = check(reward, outcomes, batch)
         if key is not None:
             self.known[key] = checked
         return self.enter(path, started, batch, checked)
 
-    def _follow(self, plan: Plan, path: str) -> Sequence[Outcome]:
-        return _steps(plan, lambda calls: self.in_order(calls, path))
-
-    def in_order(self, calls: Sequence[Call], path: str) -> list[list[Outcome]]:
+    async def in_order(self, path: str, calls: Sequence[Call]) -> list[list[Outcome]]:
+        """The outcomes of members below `path`, one after the other; it never waits."""
         return [self.score(c.reward, c.batch, below(path, c)) for c in calls]
 
     def enter(self, path: str, started: float, batch: Batch, outcomes: list[Outcome]) -> list[Outcome]:
@@ -75,20 +79,35 @@ class Run:
         return outcomes
 
 
-def _steps(plan: Plan, answer: Callable[[Sequence[Call]], list[list[Outcome]]]) -> Sequence[Outcome]:
+async def follow(plan: Plan, answers: Callable[[Sequence[Call]], Awaitable[list[list[Outcome]]]]) -> Sequence[Outcome]:
     """Lead a plan to its end; a failure of a member is thrown into it, where it may be caught."""
     try:
         calls = next(plan)
         while True:
             try:
-                answers = answer(calls)
+                answered = await answers(calls)
             except Exception as error:  # noqa: BLE001 - the plan decides what a failure means
                 calls = plan.throw(error)
             else:
-                calls = plan.send(answers)
+                calls = plan.send(answered)
     except StopIteration as stop:
         outcomes: Sequence[Outcome] = stop.value
         return outcomes
+
+
+def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """The result of a coroutine that never waits, without an event loop.
+
+    Raises:
+        RuntimeError: it did wait.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waited; only an event loop can run it")
 
 
 def check(reward: Reward, outcomes: Sequence[Outcome], batch: Batch) -> list[Outcome]:
