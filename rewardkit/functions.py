@@ -234,9 +234,9 @@ def reward(
     /,
     *,
     name: str | None = None,
-    on_error: Literal["raise"] = "raise",
+    on_error: Literal["raise", "none"] = "raise",
     concurrency: int = 32,
-) -> Callable[[Callable[..., Any]], PerCompletion]: ...
+) -> Callable[[Callable[..., Any]], Any]: ...
 def reward(
     function: Callable[..., Any] | None = None,
     /,

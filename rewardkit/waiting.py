@@ -40,7 +40,7 @@ class AsyncRun(Run):
     """
 
     tasks: list[asyncio.Task[list[Outcome]]] = field(default_factory=list)
-    threads: list[asyncio.Task[list[list[Outcome]]]] = field(default_factory=list)
+    threads: list[asyncio.Future[list[list[Outcome]]]] = field(default_factory=list)
     claims: dict[tuple[Batch, Reward], Future[list[Outcome]]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: bool = False
@@ -102,9 +102,7 @@ class AsyncRun(Run):
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
             if own:
-                thread = asyncio.ensure_future(asyncio.to_thread(self._own, path, [calls[i] for i in own]))
-                self.threads.append(thread)
-                waits[-1] = asyncio.ensure_future(_result(thread))
+                waits[-1] = asyncio.ensure_future(_result(self._thread(path, [calls[i] for i in own])))
             rest = [i for i in range(len(calls)) if i not in waits and i not in own]
             done = dict(zip(rest, await self.in_order(path, [calls[i] for i in rest]), strict=True))
             await asyncio.gather(*waits.values())
@@ -115,8 +113,12 @@ class AsyncRun(Run):
         done |= zip(own, waits[-1].result(), strict=True) if own else ()
         return [done[i] if i in done else waits[i].result() for i in range(len(calls))]
 
-    def _own(self, path: str, calls: Sequence[Call]) -> list[list[Outcome]]:
-        return at_once(self.in_order(path, calls))
+    def _thread(self, path: str, calls: Sequence[Call]) -> asyncio.Future[list[list[Outcome]]]:
+        """Begin now: a task would wait for this thread's next turn of the loop, after its own computing."""
+        run = contextvars.copy_context().run
+        thread = asyncio.get_running_loop().run_in_executor(None, run, at_once, self.in_order(path, calls))
+        self.threads.append(thread)
+        return thread
 
 
 async def _result(task: asyncio.Future[_T]) -> _T:

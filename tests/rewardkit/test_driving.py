@@ -174,6 +174,15 @@ class TestConcurrency:
         combine(computes, asks)(["x"])
         assert order == ["sent", "computed", "received"]
 
+    def test_rewards_of_the_package_compute_while_this_thread_computes(self) -> None:
+        begun = threading.Event()
+
+        def computes(completions: Any, **kwargs: Any) -> list[float]:
+            assert begun.wait(10)
+            return [2.0] * len(completions)
+
+        assert combine(later, computes, Own(compute=begun.set))(["x"]) == [1 + 2.0 + 1.0]
+
     @pytest.mark.parametrize("failure", [OSError("broken"), KeyboardInterrupt("broken")])
     def test_a_failure_ends_the_others(self, failure: BaseException) -> None:
         ended: list[str] = []
@@ -193,7 +202,8 @@ class TestConcurrency:
         assert ended == ["cancelled"]
 
     def test_a_cancelled_call_leaves_no_task_and_no_thread_that_computes(self) -> None:
-        computing, cancelled, computed = threading.Event(), threading.Event(), []
+        computing, cancelled, returned = threading.Event(), threading.Event(), threading.Event()
+        computed: list[str] = []
 
         async def long(completions: Any, **kwargs: Any) -> list[float]:
             try:
@@ -205,7 +215,7 @@ class TestConcurrency:
         def compute() -> None:
             computing.set()
             assert cancelled.wait(10)
-            computed.append("first")
+            computed.append("first, too late" if returned.wait(0.3) else "first")
 
         first, second = Own(compute=compute, name="first"), Own(compute=lambda: computed.append("second"))
         stack = combine(combine(long, first, second, name="a"), combine(long, first, name="b"))
@@ -216,7 +226,7 @@ class TestConcurrency:
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert computed == ["first"]
+            returned.set()
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         asyncio.run(trainer())
@@ -252,29 +262,26 @@ class TestSharedMembers:
         with pytest.warns(RuntimeWarning, match="down"):
             assert (branch + combine(shared, fixed("a", 2.0), name="other"))(["x"]) == [1.0 + 2.0]
 
-    def test_that_fail_when_nobody_waits_any_more_are_not_reported_as_forgotten(self) -> None:
+    def test_that_fail_when_they_are_ended_are_not_reported_as_forgotten(self) -> None:
         forgotten: list[Any] = []
 
         async def fails(completions: Any, **kwargs: Any) -> list[float]:
             await asyncio.sleep(0)
             raise OSError("down")
 
-        async def fails_later(completions: Any, **kwargs: Any) -> list[float]:
-            await some_turns()
-            raise OSError("down, too")
-
-        async def takes_longest(completions: Any, **kwargs: Any) -> list[float]:
-            await some_turns()
-            await some_turns()
-            return [1.0] * len(completions)
+        async def cannot_end(completions: Any, **kwargs: Any) -> list[float]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise OSError("down, too")
 
         async def trainer() -> list[float | None]:
             asyncio.get_running_loop().set_exception_handler(lambda loop, context: forgotten.append(context))
-            branch = combine(fails, fails_later, name="fails twice").on_error("none")
+            branch = combine(fails, cannot_end, name="fails twice").on_error("none")
             with pytest.warns(RuntimeWarning, match="down"):
-                values = await (branch + takes_longest).aio(["x"])
-            gc.collect()
+                values = await (branch + later).aio(["x"])
             await some_turns()
+            gc.collect()
             return values
 
         assert asyncio.run(trainer()) == [1.0]
