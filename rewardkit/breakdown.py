@@ -147,15 +147,19 @@ def _remainder(outcome: Outcome, weight: float) -> float | None:
 
 def _exact(rows: list[Component], total: float) -> list[Component]:
     """The same with a last component that makes the sum exact, where rounding left a difference."""
-    for _ in range(4):  # one is enough, another where a huge sum was clipped to a tiny one
+    for nth in range(1, 5):  # one is enough, another where a huge sum was clipped to a tiny one
         left = total - fold([row.contribution for row in rows if row.contribution is not None])
         if left == 0.0:
             break
-        if rows[-1].path == ROUNDING:
-            left += rows.pop().contribution or 0.0
-        rows.append(_rounding(left))
+        rows.append(_rounding(left, nth))
     return rows
 
 
-def _rounding(left: float) -> Component:
-    return Component(ROUNDING, Outcome(left, "scored", "floating-point rounding of nested weights"), 1.0, left)
+def is_rounding(path: str) -> bool:
+    """Whether a component is what rounding left, and no reward."""
+    return path.partition("/")[0] == ROUNDING
+
+
+def _rounding(left: float, nth: int) -> Component:
+    path = ROUNDING if nth == 1 else f"{ROUNDING}/{nth}"
+    return Component(path, Outcome(left, "scored", "floating-point rounding of nested weights"), 1.0, left)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-from rewardkit.breakdown import ROUNDING, Component, components
+from rewardkit.breakdown import Component, components, is_rounding
 from rewardkit.driving import Spent
 from rewardkit.outcome import Outcome, Part, Status
 
@@ -264,7 +264,7 @@ def _summary(path: str, rows: Sequence[Component], count: int) -> Summary:
 def _sentence(component: Component) -> str:
     """What one component gave and added."""
     c = component
-    if c.path == ROUNDING:
+    if is_rounding(c.path):
         return f"Rounding adds {_number(c.value or 0.0)}."
     because = f"{c.status}: {c.detail}" if c.detail else c.status
     if c.value is None:

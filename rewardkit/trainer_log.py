@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rewardkit.batch import Batch
-from rewardkit.breakdown import ROUNDING, Component, components, root_path
+from rewardkit.breakdown import Component, components, is_rounding, root_path
 from rewardkit.choices import Gated
 from rewardkit.combine import Clipped, Combined
 from rewardkit.contract import Reward
@@ -53,7 +53,7 @@ def _by_path(name: str, outcomes: Sequence[Outcome]) -> dict[str, list[Component
     rows: dict[str, list[Component | None]] = {}
     for row, outcome in enumerate(outcomes):
         for component in components(outcome, name):
-            if component.path != ROUNDING:
+            if not is_rounding(component.path):
                 if component.path not in rows:
                     rows[component.path] = [None] * len(outcomes)
                 rows[component.path][row] = component

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from rewardkit.breakdown import ROUNDING, Component, components
+from rewardkit.breakdown import Component, components, is_rounding
 from rewardkit.contract import Outcome
 
 
@@ -25,7 +25,7 @@ def through(pairs: Iterable[tuple[Outcome, Outcome]], name: str) -> str:
     for more, less in pairs:
         before = {component.path: component for component in components(less, name)}
         for component in components(more, name):
-            if component.path != ROUNDING:
+            if not is_rounding(component.path):
                 gains[component.path] += _gained(component.contribution, _of(before, component.path, "contribution"))
                 values[component.path] += _gained(component.value, _of(before, component.path, "value"))
                 totals[component.path] += component.contribution or 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rewardkit.breakdown import ROUNDING
+from rewardkit.breakdown import is_rounding
 from rewardkit.replay.summaries import ComponentShare
 
 
@@ -38,7 +38,7 @@ class ComponentChange(NamedTuple):
 
 def component_changes(old: Iterable[ComponentShare], new: Iterable[ComponentShare]) -> tuple[ComponentChange, ...]:
     """Every component of either side; one that only moved within the tree is one row, under its new path."""
-    sides = [{c.path: c for c in side if c.path != ROUNDING} for side in (old, new)]
+    sides = [{c.path: c for c in side if not is_rounding(c.path)} for side in (old, new)]
     moved = _moved(*sides)
     before = {moved.get(path, path): c for path, c in sides[0].items()}
     return tuple(_change(path, before.get(path), sides[1].get(path)) for path in dict.fromkeys([*before, *sides[1]]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from rewardkit.breakdown import ROUNDING
+from rewardkit.breakdown import is_rounding
 
 if TYPE_CHECKING:
     from rewardkit.replay.simulation import Simulation
@@ -44,7 +44,12 @@ def findings_of(simulation: Simulation) -> list[Finding]:
     found = [
         *_of_rollouts(simulation),
         *_of_groups(simulation),
-        *(finding for c in simulation.components if c.path != ROUNDING for finding in _of_component(c, simulation)),
+        *(
+            finding
+            for c in simulation.components
+            if not is_rounding(c.path)
+            for finding in _of_component(c, simulation)
+        ),
         *_of_pairs(simulation),
     ]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from rewardkit.breakdown import ROUNDING
+from rewardkit.breakdown import is_rounding
 
 if TYPE_CHECKING:
     from rewardkit.replay.simulation import Simulation
@@ -47,7 +47,7 @@ def _draw_rewards(axes: Any, simulation: Simulation) -> None:
 
 
 def _draw_shares(axes: Any, simulation: Simulation) -> None:
-    known = {path: share for path, share in simulation.shares.items() if share and path != ROUNDING}
+    known = {path: share for path, share in simulation.shares.items() if share and not is_rounding(path)}
     ranked = sorted(known, key=lambda path: -abs(known[path]))[:COMPONENTS]
     steps = [step.step for step in simulation.steps]
     for path in ranked:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rewardkit.breakdown import ROUNDING
+from rewardkit.breakdown import is_rounding
 from rewardkit.report_view import MARKS
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def diff_tables(diff: RewardDiff) -> Any:
 
 
 def _components(components: Sequence[ComponentShare]) -> Any:
-    shown = [c for c in components if c.path != ROUNDING]
+    shown = [c for c in components if not is_rounding(c.path)]
     counted = [{status: n for status, n in c.statuses.items() if status != "scored"} for c in shown]
     columns: dict[str, list[str]] = {
         "weight": [_number(c.weight) for c in shown],

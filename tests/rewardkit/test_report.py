@@ -107,6 +107,13 @@ class TestContributions:
         row = combine(fixed("a", None), fixed("b", 1.0)).explain(["x"])[0]
         assert (row["a"].value, row["a"].contribution, row["a"].status) == (None, None, "not_scored")
 
+    def test_a_sum_that_is_clipped_to_next_to_nothing_still_adds_up(self) -> None:
+        tiny = combine(fixed("a", -2.0), fixed("b", 1.062), weights=[2.0, 1.0], clip=(-1.36e-261, 0.0)).explain(["x"])[
+            0
+        ]
+        assert sum(c.contribution or 0.0 for c in tiny.components) == tiny.total == -1.36e-261
+        assert [c.path for c in tiny.components][-2:] == [ROUNDING, f"{ROUNDING}/2"]
+
     def test_rounding_of_nested_weights_is_said(self) -> None:
         inner = combine(fixed("a", 0.1), fixed("b", 0.2), weights=[0.1, 0.7], name="inner")
         row = combine(inner, weights=[0.3]).explain(["x"])[0]
