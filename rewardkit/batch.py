@@ -287,23 +287,21 @@ def completion_text(completion: Completion, *, row: int | None = None) -> str:
     if isinstance(completion, str):
         return completion
     messages = [completion] if isinstance(completion, Mapping) else completion
+    at = "" if row is None else f" in row {row}"
     if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) for m in messages):
-        at = "" if row is None else f" in row {row}"
         raise TypeError(f"a completion must be text or a list of messages, got {short(completion)}{at}")
-    return "\n".join(_content_text(m, row) for m in messages if m.get("role", "assistant") == "assistant")
+    return "\n".join(_content_text(m, at) for m in messages if m.get("role", "assistant") == "assistant")
 
 
-def _content_text(message: Message, row: int | None) -> str:
+def _content_text(message: Message, at: str) -> str:
     content = message.get("content")
     if content is None:  # a message that only calls a tool
         return ""
     if isinstance(content, str):
         return content
     if not isinstance(content, (list, tuple)):
-        at = "" if row is None else f" in row {row}"
         raise TypeError(f"the content of a message must be text or a list of parts, got {short(content)}{at}")
     if not all(isinstance(part, (str, Mapping)) for part in content):
-        at = "" if row is None else f" in row {row}"
         raise TypeError(f"a part of a message's content must be text or a mapping, got {short(content)}{at}")
     return "".join(p if isinstance(p, str) else str(p.get("text") or "") for p in content)
 

@@ -170,20 +170,22 @@ class Routed(Composite):
 
     def plan(self, batch: Batch) -> Plan:
         """Score the rows of each kind as a batch of their own."""
-        rewards = dict(self.routes)
         rows_of: dict[str, list[int]] = {}
         for row, value in enumerate(batch.column(self.column)):
             rows_of.setdefault(self._label(value, batch.row(row)), []).append(row)
-        reward_of = {str(key): reward for key, reward in rewards.items()}
-        if self.default is not None:
-            reward_of["default"] = self.default
-        columns = yield [Call(label, reward_of[label], batch.select(rows)) for label, rows in rows_of.items()]
+        columns = yield [Call(label, self.by_label[label], batch.select(rows)) for label, rows in rows_of.items()]
         placed = {
             row: Part(label, 1.0, outcome)
             for (label, rows), outcomes in zip(rows_of.items(), columns, strict=True)
             for row, outcome in zip(rows, outcomes, strict=True)
         }
         return [placed[row].outcome._replace(parts=(placed[row],), unclipped=None) for row in range(len(batch))]
+
+    @cached_property
+    def by_label(self) -> dict[str, Reward]:
+        """The reward of every route by its key as text, and the default as "default"."""
+        labelled = {str(key): reward for key, reward in self.routes}
+        return labelled if self.default is None else labelled | {"default": self.default}
 
     @cached_property
     def _labels(self) -> dict[tuple[bool, Any], str]:

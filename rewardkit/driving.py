@@ -117,16 +117,22 @@ def check(reward: Reward, outcomes: Sequence[Outcome], batch: Batch) -> list[Out
         raise RewardError(f"{reward.__name__} gave {len(outcomes)} values for {len(batch)} completions")
     for row, outcome in enumerate(outcomes):
         if type(outcome.value) is not float and outcome.value is not None:
-            outcomes[row] = outcome = outcome._replace(value=_as_float(outcome.value, reward, batch.row(row)))
+            outcomes[row] = outcome = outcome._replace(value=as_float(outcome.value, reward.__name__, batch.row(row)))
         if outcome.value is not None and not math.isfinite(outcome.value):
             raise RewardError(f"{reward.__name__} gave {outcome.value} in row {batch.row(row)}; it must be finite")
     return outcomes
 
 
-def _as_float(value: Any, reward: Reward, row: int) -> float:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise RewardError(f"{reward.__name__} gave {value!r} in row {row}; expected a number or None")
-    return float(value)
+def as_float(value: Any, name: str, row: int) -> float:
+    """What the reward `name` gave in a row, as a float.
+
+    Raises:
+        RewardError: it is no number.
+    """
+    try:
+        return float("text" if isinstance(value, (str, bytes)) else value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RewardError(f"{name} gave {value!r} in row {row}; expected a number or None") from error
 
 
 def below(path: str, call: Call) -> str:

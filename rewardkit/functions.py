@@ -20,6 +20,7 @@ from functools import cached_property, partial
 from typing import Any, Literal, overload
 
 from rewardkit.contract import Batch, Outcome, Reward, RewardError, RewardFunction, as_code
+from rewardkit.driving import as_float
 from rewardkit.guarding import Guarded, guard
 
 _HELPERS = ("prompts", "log_metric", "log_extra")
@@ -291,13 +292,7 @@ def as_reward(function: RewardFunction) -> Reward:
 
 
 def _outcome(value: Any, name: str, row: int) -> Outcome:
-    if value is None:
-        return Outcome(None, "not_scored")
-    try:
-        number = float("text" if isinstance(value, (str, bytes)) else value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RewardError(f"{name} gave {value!r} in row {row}; expected a number or None") from error
-    return Outcome(number, "scored")
+    return Outcome(None, "not_scored") if value is None else Outcome(as_float(value, name, row), "scored")
 
 
 def _function_name(function: Any) -> str:

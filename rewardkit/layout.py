@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rewardkit.choices import Gated, Product, Routed, Several
+from rewardkit.choices import Gated, MaxOf, MinOf, Routed
 from rewardkit.combine import Clipped, Combined, Weighted
 from rewardkit.contract import Reward
 from rewardkit.guarding import Guarded
-from rewardkit.schedule import Schedule
 from rewardkit.shaping import Mapped, Threshold
 
 
@@ -24,13 +23,11 @@ class Node(NamedTuple):
         path: as in a breakdown.
         reward: the component.
         added: whether its value is, or may be, added to the total.
-        scheduled: whether its weight follows the training step.
     """
 
     path: str
     reward: Reward
     added: bool
-    scheduled: bool = False
 
     @property
     def wrappers(self) -> tuple[Reward, ...]:
@@ -46,8 +43,8 @@ def nodes(reward: Reward, prefix: str = "", added: bool = True) -> Iterator[Node
         yield from nodes(reward.reward, prefix, added)
         yield from _with_below(Node(f"{prefix}{reward.gate_name}", reward.by, False))
     else:
-        for name, member, joins, scheduled in _members(reward):
-            yield from _with_below(Node(f"{prefix}{name}", member, added and joins, scheduled))
+        for name, member, joins in _members(reward):
+            yield from _with_below(Node(f"{prefix}{name}", member, added and joins))
 
 
 def _with_below(node: Node) -> Iterator[Node]:
@@ -55,21 +52,16 @@ def _with_below(node: Node) -> Iterator[Node]:
     yield from nodes(node.reward, f"{node.path}/", node.added)
 
 
-def _members(reward: Reward) -> Iterator[tuple[str, Reward, bool, bool]]:
-    """Name, member, whether it is added, whether its weight is scheduled."""
-    if isinstance(reward, Combined):
-        for member, weight in zip(reward.members, reward.weights, strict=True):
-            yield member.__name__, member, True, isinstance(weight, Schedule)
-    elif isinstance(reward, Weighted):
-        yield f"{reward.reward.__name__}.raw", reward.reward, True, isinstance(reward.weight, Schedule)
-    elif isinstance(reward, (Clipped, Mapped, Threshold)):
-        yield f"{reward.reward.__name__}.raw", reward.reward, isinstance(reward, Clipped), False
+def _members(reward: Reward) -> Iterator[tuple[str, Reward, bool]]:
+    """Name, member, whether it is added."""
+    if isinstance(reward, (Weighted, Clipped, Mapped, Threshold)):
+        yield f"{reward.reward.__name__}.raw", reward.reward, isinstance(reward, (Weighted, Clipped))
     elif isinstance(reward, Routed):
-        for key, member in [*reward.routes, *([("default", reward.default)] if reward.default is not None else [])]:
-            yield str(key), member, True, False
+        for label, member in reward.by_label.items():
+            yield label, member, True
     else:
         for member in reward.children:
-            yield member.__name__, member, isinstance(reward, Several) and not isinstance(reward, Product), False
+            yield member.__name__, member, isinstance(reward, (Combined, MinOf, MaxOf))
 
 
 def _wrappers(reward: Reward) -> Iterator[Reward]:

@@ -41,9 +41,13 @@ def as_text(report: Report, *, colour: bool = False) -> str:
     from rich.console import Console
 
     width = max(Console().width, MINIMUM_WIDTH)
-    console = Console(file=io.StringIO(), width=width, force_terminal=colour, legacy_windows=False)
-    if not colour:
-        console = Console(file=console.file, width=width, color_system=None, legacy_windows=False)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="auto" if colour else None,
+        legacy_windows=False,
+    )
     console.print(as_renderable(report))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().rstrip()
@@ -74,13 +78,8 @@ class as_renderable:  # noqa: N801 - a function of the report, that rich asks fo
             yield "  ".join(f"{MARKS[status]} {status}" for status in MARKS if status in marks)
 
 
-def paths(report: Report) -> list[str]:
-    """The paths of all components, in the order of the stack."""
-    return [summary.path for summary in report.summaries]
-
-
 def _completions(report: Report, width: int) -> Iterator[Any]:
-    """As many tables side by side as the width asks for, one below the other; no number is broken."""
+    """One table, or several one below the other where the width asks for it; no number is broken."""
     from rich.cells import cell_len
 
     rows = [(row, {c.path: c for c in row.components}) for row in report.rows[:SHOWN]]
@@ -96,9 +95,9 @@ def _completions(report: Report, width: int) -> Iterator[Any]:
             used = fixed
         pieces[-1].append((head, cells))
         used += wide
-    for i, piece in enumerate(pieces):
-        left = width - used if len(pieces) == 1 else 0
-        yield _table(report, rows, piece, left if i == 0 else 0)
+    left = width - used if len(pieces) == 1 else 0
+    for piece in pieces:
+        yield _table(report, rows, piece, left)
 
 
 def _table(report: Report, rows: Any, columns: Sequence[tuple[Any, list[Any]]], left: int) -> Any:

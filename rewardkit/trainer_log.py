@@ -41,7 +41,11 @@ def log_components(reward: Reward, batch: Batch, outcomes: Sequence[Outcome]) ->
         known = [component for component in own if component is not None]
         label = node.path if node is root else prefix + node.path
         if log_metric is not None:
-            _log_means(log_metric, node, known, scored, None if node is root else label)
+            if node is not root:  # its values are the trainer's to log
+                _log_mean(log_metric, known, label)
+            if scored and (_clips(node) or (node.added and node is not root)):
+                added = sum(c.contribution for c in known if c.contribution is not None)
+                log_metric(f"rewards/{label}/contribution", added / scored)
             _log_counts(log_metric, node, known, label)
         if log_extra is not None and node.added and node is not root:
             log_extra(label, [None if c is None else c.value for c in own])
@@ -60,19 +64,13 @@ def _by_path(name: str, outcomes: Sequence[Outcome]) -> dict[str, list[Component
     return rows
 
 
-def _log_means(
-    log_metric: Callable[[str, float], None], node: Node, rows: Sequence[Component], scored: int, label: str | None
-) -> None:
-    """`label` is ``None`` for the reward itself: its values are the trainer's to log."""
+def _log_mean(log_metric: Callable[[str, float], None], rows: Sequence[Component], label: str) -> None:
     values = [c.value for c in rows if c.value is not None]
-    if values and label is not None:
+    if values:
         log_metric(f"rewards/{label}/mean", sum(values) / len(values))
-    if scored and (_clips(node) or (node.added and label is not None)):
-        added = sum(c.contribution for c in rows if c.contribution is not None)
-        log_metric(f"rewards/{label or node.path}/contribution", added / scored)
-    weights = [c.scheduled for c in rows if c.scheduled is not None]
-    if weights:
-        log_metric(f"rewards/{label or node.path}/weight", weights[0])
+    weight = next((c.scheduled for c in rows if c.scheduled is not None), None)
+    if weight is not None:
+        log_metric(f"rewards/{label}/weight", weight)
 
 
 def _log_counts(log_metric: Callable[[str, float], None], node: Node, rows: Sequence[Component], label: str) -> None:

@@ -30,9 +30,14 @@ class TableScorer:
     prefix: str = "rewards/"
 
     @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the stack's components."""
+        return component_paths(self.stack)
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The columns that come out, the total first."""
-        return (self.total, *(f"{self.prefix}{path}" for path in component_paths(self.stack)))
+        return (self.total, *(f"{self.prefix}{path}" for path in self.paths))
 
     def scored(self, table: Mapping[str, list[Any]]) -> dict[str, list[float | None]]:
         """The columns that come out; ``None`` where nothing was scored.
@@ -46,9 +51,8 @@ class TableScorer:
         columns = {name: values for name, values in table.items() if name not in (self.completions, self.prompts)}
         columns["prompts"] = table.get(self.prompts)  # type: ignore[assignment]
         outcomes = self.stack.score(Batch.of(table[self.completions], columns))
-        paths = component_paths(self.stack)
-        rows = [component_values(outcome, paths) for outcome in outcomes]
-        values = [[outcome.value for outcome in outcomes], *([row[path] for row in rows] for path in paths)]
+        rows = [component_values(outcome, self.paths) for outcome in outcomes]
+        values = [[outcome.value for outcome in outcomes], *([row[path] for row in rows] for path in self.paths)]
         return dict(zip(self.names, values, strict=True))
 
 

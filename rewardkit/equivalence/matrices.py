@@ -31,10 +31,6 @@ def matrix_product(factors: Sequence[Node]) -> Node:
     return reduce(_times, factors)
 
 
-def _inner(row: Sequence[Node], column: Sequence[Node]) -> Node:
-    return Sum(tuple(Product(expressions(pair)) for pair in zip(row, column, strict=True)))
-
-
 def _times(left: Node, right: Node) -> Node:
     if isinstance(left, Matrix) and isinstance(right, Matrix):
         if len(left.rows[0]) != len(right.rows) or len(left.rows) * len(right.rows[0]) > MAX_ENTRIES:

@@ -168,10 +168,6 @@ def rational(form: Form) -> Rational | None:
     return form.top.get((), None) if form.top else 0
 
 
-def _is_modulus(atom: str) -> bool:
-    return atom.startswith("abs[") and atom[4:-1].isalpha() and atom != "abs[i]"
-
-
 def product(a: Form, b: Form) -> Form:
     """a · b."""
     return Form(times(a.top, b.top), times(a.bottom, b.bottom))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rewardkit.breakdown import ROUNDING, Component, components
+from rewardkit.breakdown import Component, components, is_rounding
 from rewardkit.outcome import Outcome
 
 
@@ -74,7 +74,7 @@ def columns_of(outcomes: Sequence[Outcome], name: str) -> dict[str, Column]:
     if name in found and found[name].composed:  # listed only where it is clipped
         found[name].values = [outcome.value for outcome in outcomes]
         found[name].statuses = Counter(outcome.status for outcome in outcomes)
-    return dict(sorted(found.items(), key=lambda item: item[0] == ROUNDING))  # rounding last
+    return dict(sorted(found.items(), key=lambda item: is_rounding(item[0])))  # rounding last
 
 
 def held_back(columns: dict[str, Column], count: int) -> list[float]:
@@ -89,5 +89,5 @@ def held_back(columns: dict[str, Column], count: int) -> list[float]:
 def _below(path: str, name: str, columns: dict[str, Column]) -> Iterator[str]:
     """The components that one is made of; the stack's own entry, there when it is clipped, is above them all."""
     for other in columns:
-        if other != path and other != ROUNDING and (path == name or other.startswith(f"{path}/")):
+        if other != path and not is_rounding(other) and (path == name or other.startswith(f"{path}/")):
             yield other
