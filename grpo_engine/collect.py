@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from grpo_engine.data import PROMPT, PromptData, is_conversational, repeated_columns
-from grpo_engine.logprobs import Sampling
 from grpo_engine.processes import Processes
-from grpo_engine.rollout import Rollouts, generate, uniforms
+from grpo_engine.rollouts import Rollouts, Sampler
+from grpo_engine.sampling import uniforms
 from grpo_engine.scoring import RewardSet, Scores
 from grpo_engine.seeds import derived_seed
 
@@ -36,9 +36,8 @@ class Collector:
     """Samples and scores for this process.
 
     Args:
-        model: the policy, not wrapped.
+        sampler: draws completions from the policy.
         tokenizer: the policy's.
-        sampling: the distribution.
         rewards: the reward functions.
         max_length: tokens of the longest completion.
         processes: this one among the others.
@@ -46,15 +45,14 @@ class Collector:
 
     def __init__(
         self,
-        model: Any,
+        sampler: Sampler,
         tokenizer: Any,
         *,
-        sampling: Sampling,
         rewards: RewardSet,
         max_length: int,
         processes: Processes,
     ) -> None:
-        self._model, self._tokenizer, self._sampling = model, tokenizer, sampling
+        self._sampler, self._tokenizer = sampler, tokenizer
         self._rewards, self._max_length = rewards, max_length
         self._processes = processes
 
@@ -68,14 +66,8 @@ class Collector:
 
     def _sample(self, data: PromptData, indices: Sequence[int], group: int, chance: Tensor) -> Rollouts:
         rows = self._processes.share([*range(len(indices))])
-        return generate(
-            self._model,
-            [data.ids(indices[i]) for i in rows],
-            group=group,
-            sampling=self._sampling,
-            pad_id=self._tokenizer.pad_token_id,
-            chance=chance[rows[0] * group : (rows[-1] + 1) * group],
-        )
+        mine = chance[rows[0] * group : (rows[-1] + 1) * group]
+        return self._sampler([data.ids(indices[i]) for i in rows], group=group, chance=mine)
 
     def score(self, data: PromptData, indices: Sequence[int], rollouts: Rollouts, state: Any) -> Collected:
         """Score the rollouts of this process's share, with every column of the data set."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from grpo_engine.advantages import SCALES
-from grpo_engine.objective import TOKEN_WEIGHTS
+from grpo_engine.objective import KL_ESTIMATORS, LOSSES
 
 _T = TypeVar("_T")
 
@@ -72,18 +72,34 @@ class GRPOConfig:
     top_k: int = 0
     min_p: float | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    rollout_backend: str = "slots"
+    rollout_slots: int | None = None
+    rollout_steps_per_sync: int | None = None
+    compile_rollout: bool = False
 
     # Objective.
-    beta: float = 0.0
+    loss_type: str = "dapo"
     epsilon: float = 0.2
     epsilon_high: float | None = None
+    delta: float | None = None
+    importance_sampling_level: str = "token"
+    beta: float = 0.0
+    kl_estimator: str = "k3"
+    use_bias_correction_kl: bool = True
+    sapo_temperature_pos: float = 1.0
+    sapo_temperature_neg: float = 1.05
+    top_entropy_quantile: float = 1.0
     num_iterations: int = 1
-    loss_type: str = "dapo"
+    old_logprobs: str = "auto"
+    rollout_is_cap: float = 2.0
     scale_rewards: str | bool = "group"
     reward_weights: list[float] | None = None
     mask_truncated_completions: bool = False
 
     # Optimizer.
+    optim: str = "adamw_torch_fused"
+    optim_moments: str = "float32"
+    offload_optimizer: bool = False
     learning_rate: float = 1e-6
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
@@ -98,6 +114,7 @@ class GRPOConfig:
     # Model and machine.
     bf16: bool | None = None
     use_cpu: bool = False
+    token_budget: int | None = None
     gradient_checkpointing: bool = False
     disable_dropout: bool = False
     model_init_kwargs: dict[str, Any] | None = None
@@ -123,10 +140,25 @@ class GRPOConfig:
             raise ValueError("give warmup_ratio or warmup_steps, not both")
         if self.eval_strategy == "steps" and self.eval_steps is None:
             self.eval_steps = self.logging_steps
+        if LOSSES[self.loss_type].absolute_cap and self.epsilon_high is None:
+            raise ValueError(
+                f"loss_type={self.loss_type!r} needs epsilon_high: there it is the largest ratio itself (5.0, say), "
+                "not a distance from 1; epsilon (0.2) in its place would scale every token's gradient by 0.2"
+            )
+        if self.old_logprobs == "sampler" and self.num_iterations > 1:
+            raise ValueError(
+                "old_logprobs='sampler' serves one update per rollout; with num_iterations = "
+                f"{self.num_iterations} use 'trainer' or 'auto'"
+            )
 
     def _check_choices(self) -> None:
         choices = {
-            "loss_type": tuple(TOKEN_WEIGHTS),
+            "loss_type": tuple(LOSSES),
+            "kl_estimator": tuple(KL_ESTIMATORS),
+            "importance_sampling_level": ("token", "sequence"),
+            "old_logprobs": ("auto", "sampler", "trainer"),
+            "rollout_backend": ("slots", "generate"),
+            "optim_moments": ("float32", "bfloat16"),
             "scale_rewards": tuple(SCALES),
             "eval_strategy": ("no", "steps"),
             "save_strategy": ("no", "steps"),
@@ -148,7 +180,7 @@ class GRPOConfig:
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"between {low} and {high}"
                 raise ValueError(f"{name} must be {limit}; got {value!r}")
-        for name in ("temperature", "top_p"):
+        for name in ("temperature", "top_p", "top_entropy_quantile", "sapo_temperature_pos", "sapo_temperature_neg"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} must be above 0; got {getattr(self, name)}")
         if self.num_generations < 2:
@@ -158,6 +190,11 @@ class GRPOConfig:
             )
         if self.reward_weights and not all(math.isfinite(w) for w in self.reward_weights):
             raise ValueError(f"reward_weights must be finite; got {self.reward_weights}")
+
+    @property
+    def old_from_sampler(self) -> bool:
+        """Whether the sampler's log-probabilities are the old policy's: with one update per rollout, unless asked."""
+        return self.num_iterations == 1 if self.old_logprobs == "auto" else self.old_logprobs == "sampler"
 
     def prompts_per_step(self, processes: int = 1) -> int:
         """Prompts of one optimizer step over all processes.
@@ -209,6 +246,10 @@ _RANGES: dict[str, tuple[float, float]] = {
             "save_steps",
             "eval_steps",
             "save_total_limit",
+            "rollout_slots",
+            "rollout_steps_per_sync",
+            "token_budget",
+            "rollout_is_cap",
         ),
         (1, math.inf),
     ),
@@ -221,11 +262,16 @@ _RANGES: dict[str, tuple[float, float]] = {
             "adam_epsilon",
             "temperature",
             "top_k",
+            "delta",
+            "sapo_temperature_pos",
+            "sapo_temperature_neg",
             "warmup_steps",
         ),
         (0, math.inf),
     ),
-    **dict.fromkeys(("epsilon", "adam_beta1", "adam_beta2", "min_p", "warmup_ratio", "top_p"), (0, 1)),
+    **dict.fromkeys(
+        ("epsilon", "adam_beta1", "adam_beta2", "min_p", "warmup_ratio", "top_p", "top_entropy_quantile"), (0, 1)
+    ),
     "max_grad_norm": (0, math.inf),
     "num_train_epochs": (0, math.inf),
 }

@@ -59,6 +59,11 @@ class PromptData:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def lengths(self, most: int = 512) -> list[int]:
+        """Tokens of the prompts, or of `most` of them spread over the data set."""
+        step = max(1, len(self) // most)
+        return [len(self.ids(i)) for i in range(0, len(self), step)]
+
     def row(self, index: int) -> dict[str, Any]:
         """The row as it is in the data set."""
         row: dict[str, Any] = self._rows[self._kept[index]]

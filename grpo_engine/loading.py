@@ -11,7 +11,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from grpo_engine.config import GRPOConfig
-from grpo_engine.logprobs import Sampling
+from grpo_engine.sampling import Sampling
 
 
 def load_model(model: Any, config: GRPOConfig, dtype: torch.dtype) -> Any:

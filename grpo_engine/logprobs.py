@@ -1,152 +1,236 @@
-"""Log-probabilities of sampled tokens, under exactly the distribution they were sampled from.
+r"""Log-probabilities of completion tokens, and the gradient of a loss on them, without ever storing all logits.
 
-The sampler and the loss share :func:`sampling_logits`, so temperature, top-k, top-p, min-p and the size of the
-tokenizer's vocabulary can not differ between the two. Hidden states go through the head in chunks that are
-computed again in the backward pass: (B, T, V) logits are never stored.
+Hidden states go through the head in chunks. For a chunk, with logits :math:`z = hW^\top / T`, softmax :math:`p` and
+drawn tokens :math:`y`, the loss says :math:`g = \partial L / \partial \log p_y`, and then
+
+.. math:: \partial L/\partial z = g\,(e_y - p), \quad
+          \partial L/\partial h = \tfrac{1}{T}\,(\partial L/\partial z)\,W, \quad
+          \partial L/\partial W = \tfrac{1}{T}\,(\partial L/\partial z)^\top h
+
+are computed at once: each logit exists once, in fp32, and the weight's gradient is summed in fp32. A loss that
+couples the tokens of a completion (GSPO) needs all log-probabilities before its gradient, so the head runs twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_ELEMENTS = 2**24
-"""Logits in flight at once: 64 MiB in fp32, a few copies of it at the peak."""
+from grpo_engine.attention import own_attention
+from grpo_engine.batching import TokenBatch
+from grpo_engine.sampling import Sampling, sampling_logits
+from grpo_engine.trunk import head_weight, hidden_states, matmul_fp32, plain_head
+
+CHUNK, CHUNK_ON_CUDA = 2**22, 2**27
+"""Logits in flight at once: 16 MiB in fp32, and 512 MiB; three copies of it at the peak. Each chunk reads and writes
+the sum of the weight's gradient once, so on CUDA a chunk needs about a thousand rows to be worth that."""
+
+TokenLoss = Callable[[Tensor, slice], Tensor]
+"""(m,) log-probabilities of some tokens and which tokens of the pass they are, to their (m,) weighted losses."""
+GradientSums = Callable[[Any], Tensor]
+"""A weight to the fp32 (or wider) sum of its gradient, to be added to in place."""
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn. Neutral values: temperature 1, top_k 0, top_p 1, min_p None.
+class Scored:
+    """What a pass says of its n tokens, in fp32 (or wider), without gradient.
 
     Attributes:
-        vocab_size: rows of the head that the tokenizer knows; rows beyond are never sampled or scored.
-        eos_ids: tokens that end a completion.
+        logprobs: (n,) of the tokens, under the distribution that is sampled from.
+        entropies: (n,) of the distributions they were drawn from, in nats.
     """
 
-    vocab_size: int
-    eos_ids: tuple[int, ...]
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float | None = None
+    logprobs: Tensor
+    entropies: Tensor
 
 
-def sampling_logits(logits: Tensor, sampling: Sampling, keep: Tensor | None = None) -> Tensor:
-    """Logits of the distribution that is sampled from.
+class Scorer(Protocol):
+    """Scores the completion tokens of a pass, with or without the gradient of a loss on them."""
 
-    Args:
-        logits: (N, V) of the model.
-        sampling: temperature and truncation.
-        keep: (N,) token ids that stay in, whatever the truncation says: in the loss, the tokens that were
-            sampled, so that rounding at the edge of the nucleus can not make one impossible.
+    def score(self, batch: TokenBatch) -> Scored:
+        """Without gradient."""
+        ...
 
-    Returns:
-        (N, V) fp32 (or wider), -inf where a token can not be drawn.
-    """
-    logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-    if sampling.vocab_size < logits.shape[-1]:
-        beyond = torch.arange(logits.shape[-1], device=logits.device) >= sampling.vocab_size
-        logits = logits.masked_fill(beyond, -torch.inf)
-    logits = logits / sampling.temperature
-    if not sampling.top_k and sampling.top_p >= 1 and not sampling.min_p:
-        return logits
-    out = _truncated(logits.detach(), sampling)
-    if keep is not None:
-        out.scatter_(1, keep[:, None], False)
-    return logits.masked_fill(out, -torch.inf)
-
-
-def _truncated(logits: Tensor, sampling: Sampling) -> Tensor:
-    """(N, V) True where a token falls to top-k, then top-p, then min-p."""
-    out = logits == -torch.inf
-    if sampling.top_k:
-        smallest = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
-        out = out | (logits < smallest)
-    if sampling.top_p < 1:
-        ranked, order = logits.masked_fill(out, -torch.inf).sort(descending=True)
-        probs = ranked.softmax(-1)
-        before = probs.cumsum(-1) - probs  # mass of the likelier tokens
-        out = out | torch.zeros_like(out).scatter_(1, order, before >= sampling.top_p)
-    if sampling.min_p:
-        probs = logits.masked_fill(out, -torch.inf).softmax(-1)
-        out = out | (probs < sampling.min_p * probs.amax(-1, keepdim=True))
-    return out
-
-
-def token_logprobs(logits: Tensor, tokens: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """Log-probability of each token and entropy of its distribution.
-
-    Args:
-        logits: (N, V) of the model.
-        tokens: (N,) ids that were drawn.
-
-    Returns:
-        (N,) log-probabilities with gradient, (N,) entropies in nats without.
-    """
-    logp = sampling_logits(logits, sampling, keep=tokens).log_softmax(-1)
-    plain = logp.detach()
-    entropy = -(plain.exp() * plain.masked_fill(plain == -torch.inf, 0.0)).sum(-1)
-    return logp.gather(1, tokens[:, None])[:, 0], entropy
-
-
-class TokenScorer(nn.Module):
-    """A causal language model that returns log-probabilities instead of logits.
-
-    It is the module that accelerate wraps, so that gradients are reduced by the engine the user chose.
-    """
-
-    def __init__(self, model: Any, sampling: Sampling) -> None:
-        super().__init__()
-        self.model: Any = model
-        self.sampling = sampling
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, completion_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Score the completion tokens of padded sequences.
+    def backward(self, batch: TokenBatch, loss: TokenLoss, *, whole: bool, sums: GradientSums) -> tuple[Scored, Tensor]:
+        """Score, and add the gradient of the loss to the model's.
 
         Args:
-            input_ids: (B, L) prompt and completion, right-padded.
-            attention_mask: (B, L) 1 on real tokens.
-            completion_mask: (B, L) True on completion tokens; False at position 0.
+            batch: the pass.
+            loss: see :data:`TokenLoss`.
+            whole: call the loss once for all tokens of the pass, because it couples them.
+            sums: where the gradient of a weight that autograd does not reach is summed.
 
         Returns:
-            (B, L) log-probabilities and (B, L) entropies, 0 outside of the completion mask.
+            The scores, and () the sum of the weighted losses.
         """
-        positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
-        hidden = decoder(self.model)(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, use_cache=False
-        ).last_hidden_state
-        rows = hidden[:, :-1][completion_mask[:, 1:]]  # the state before a token predicts it
-        tokens = input_ids[:, 1:][completion_mask[:, 1:]]
+        ...
+
+
+@dataclass(frozen=True)
+class FusedScorer:
+    """A scorer for models whose head is a plain matrix, see :func:`grpo_engine.trunk.plain_head`."""
+
+    model: Any
+    sampling: Sampling
+
+    @torch.no_grad()
+    def score(self, batch: TokenBatch) -> Scored:
+        """See :class:`Scorer`."""
+        with _attention_of(self.model, batch):
+            hidden = _states(self.model, batch)
+        weight = head_weight(self.model, self.sampling.vocab_size)
+        parts = [_chunk(hidden[c], weight, batch.targets[c], self.sampling) for c in chunks(hidden, weight)]
+        return Scored(torch.cat([p.logprobs for p in parts]), torch.cat([p.entropies for p in parts]))
+
+    def backward(self, batch: TokenBatch, loss: TokenLoss, *, whole: bool, sums: GradientSums) -> tuple[Scored, Tensor]:
+        """See :class:`Scorer`."""
+        with _attention_of(self.model, batch):  # a backward pass that recomputes belongs in it too
+            return self._backward(batch, loss, whole=whole, sums=sums)
+
+    def _backward(
+        self, batch: TokenBatch, loss: TokenLoss, *, whole: bool, sums: GradientSums
+    ) -> tuple[Scored, Tensor]:
+        states = _states(self.model, batch)
+        hidden, full_weight = states.detach(), self.model.get_output_embeddings().weight
+        weight = full_weight.detach()[: self.sampling.vocab_size]
+        weight_sum = sums(full_weight)[: len(weight)] if full_weight.requires_grad else None
+        grad_hidden = torch.empty_like(hidden)
+        known = _whole_gradient(hidden, weight, batch, self.sampling, loss) if whole else None
+        parts: list[Scored] = []
+        losses: list[Tensor] = []
+        for c in chunks(hidden, weight):
+            with torch.no_grad():
+                part = _chunk(hidden[c], weight, batch.targets[c], self.sampling)
+            if known is None:
+                coefficient, value = _gradient(loss, part.logprobs, c)
+                losses.append(value)
+            else:
+                coefficient = known[0][c]
+            grad_logits = part.gradient(coefficient, batch.targets[c], self.sampling.temperature).to(weight.dtype)
+            grad_hidden[c] = grad_logits @ weight
+            if weight_sum is not None:
+                weight_sum += matmul_fp32(grad_logits.T, hidden[c])
+            parts.append(Scored(part.logprobs, part.entropies))
+        if states.requires_grad:
+            torch.autograd.backward(states, grad_hidden)
+        total = known[1] if known else torch.stack(losses).sum()
+        return Scored(torch.cat([p.logprobs for p in parts]), torch.cat([p.entropies for p in parts])), total
+
+
+@dataclass(frozen=True)
+class PlainScorer:
+    """A scorer for every causal language model: its own head, chunks computed again in autograd's backward pass."""
+
+    model: Any
+    sampling: Sampling
+
+    @torch.no_grad()
+    def score(self, batch: TokenBatch) -> Scored:
+        """See :class:`Scorer`."""
+        return self._scored(batch)
+
+    def backward(self, batch: TokenBatch, loss: TokenLoss, *, whole: bool, sums: GradientSums) -> tuple[Scored, Tensor]:
+        """See :class:`Scorer`; all chunks at once, whether the loss couples tokens or not."""
+        scored = self._scored(batch)
+        total = loss(scored.logprobs, slice(0, len(batch.targets))).sum()
+        torch.autograd.backward(total)
+        return Scored(scored.logprobs.detach(), scored.entropies), total.detach()
+
+    def _scored(self, batch: TokenBatch) -> Scored:
+        hidden = _states(self.model, batch)
         head = self.model.get_output_embeddings()
-        size = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
-        chunks = [
-            self._chunk(head, h, t) for h, t in zip(torch.split(rows, size), torch.split(tokens, size), strict=True)
+        parts = [
+            checkpoint(self._chunk, head, hidden[c], batch.targets[c], use_reentrant=False, preserve_rng_state=False)
+            for c in chunks(hidden, head.weight)
         ]
-        logprobs, entropies = (torch.cat(values) for values in zip(*chunks, strict=True))
-        empty = torch.zeros(input_ids.shape, dtype=logprobs.dtype, device=input_ids.device)
-        return empty.masked_scatter(completion_mask, logprobs), empty.masked_scatter(completion_mask, entropies)
+        logprobs, entropies = zip(*parts, strict=True)
+        return Scored(torch.cat(logprobs), torch.cat(entropies).detach())
 
-    def _chunk(self, head: Any, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        def run(hidden: Tensor) -> tuple[Tensor, Tensor]:
-            return token_logprobs(_soft_capped(head(hidden), self.model), tokens, self.sampling)
-
-        if not torch.is_grad_enabled():
-            return run(hidden)
-        scored: tuple[Tensor, Tensor] = checkpoint(run, hidden, use_reentrant=False, preserve_rng_state=False)
-        return scored
+    def _chunk(self, head: Any, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        logits = _soft_capped(head(hidden), self.model)
+        logp = sampling_logits(logits, self.sampling, keep=targets).log_softmax(-1)
+        plain = logp.detach()
+        entropy = -(plain.exp() * plain.masked_fill(plain == -torch.inf, 0.0)).sum(-1)
+        return logp.gather(1, targets[:, None])[:, 0], entropy
 
 
-def decoder(model: Any) -> Any:
-    """The part of a causal language model below its head."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # a PEFT wrapper
-    return base.get_decoder() if hasattr(base, "get_decoder") else base.base_model
+def scorer_of(model: Any, sampling: Sampling) -> Scorer:
+    """The fused scorer where the model's head allows it, the plain one elsewhere."""
+    return FusedScorer(model, sampling) if plain_head(model) else PlainScorer(model, sampling)
 
 
 def _soft_capped(logits: Tensor, model: Any) -> Tensor:
     """Gemma 2 squeezes its logits after the head; other models leave them."""
     cap = getattr(getattr(model, "config", None), "final_logit_softcapping", None)
     return logits if not cap else torch.tanh(logits / float(cap)) * float(cap)
+
+
+def chunks(hidden: Tensor, weight: Tensor) -> Iterator[slice]:
+    """Slices of (n, H) states whose logits under (V, H) weights are in flight together."""
+    size = max(1, (CHUNK_ON_CUDA if hidden.is_cuda else CHUNK) // len(weight))
+    return (slice(start, min(start + size, len(hidden))) for start in range(0, len(hidden), size))
+
+
+def _attention_of(model: Any, batch: TokenBatch) -> AbstractContextManager[None]:
+    """Packs go through our attention, padded batches through the model's."""
+    return own_attention(model) if "layout" in batch.inputs else nullcontext()
+
+
+def _states(model: Any, batch: TokenBatch) -> Tensor:
+    """(n, H) the hidden states that predict the completion tokens."""
+    return hidden_states(model, **batch.inputs).flatten(0, 1)[batch.states]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A chunk of m tokens after the head.
+
+    Attributes:
+        logprobs, entropies: (m,).
+        probs: (m, V) the distributions, in fp32.
+    """
+
+    logprobs: Tensor
+    entropies: Tensor
+    probs: Tensor
+
+    def gradient(self, coefficient: Tensor, targets: Tensor, temperature: float) -> Tensor:
+        """(m, V) d loss / d logits, written over the distributions."""
+        coefficient = coefficient / temperature
+        grad = self.probs.mul_(-coefficient[:, None])
+        grad.scatter_add_(1, targets[:, None], coefficient[:, None])
+        return grad
+
+
+def _chunk(hidden: Tensor, weight: Tensor, targets: Tensor, sampling: Sampling) -> _Chunk:
+    logits = sampling_logits(matmul_fp32(hidden, weight.T), sampling, keep=targets)
+    normaliser = logits.logsumexp(-1, keepdim=True)
+    logprobs = logits.gather(1, targets[:, None])[:, 0] - normaliser[:, 0]
+    probs = torch.exp(logits - normaliser)
+    known = logits.masked_fill(logits == -torch.inf, 0.0) if sampling.truncates else logits
+    entropies = normaliser[:, 0] - torch.einsum("nv,nv->n", probs, known)
+    return _Chunk(logprobs, entropies, probs)
+
+
+def _gradient(loss: TokenLoss, logprobs: Tensor, tokens: slice) -> tuple[Tensor, Tensor]:
+    """(m,) d loss / d logprobs, and () the loss."""
+    with torch.enable_grad():
+        leaf = logprobs.detach().requires_grad_()
+        total = loss(leaf, tokens).sum()
+        (gradient,) = torch.autograd.grad(total, leaf)
+    return gradient, total.detach()
+
+
+def _whole_gradient(
+    hidden: Tensor, weight: Tensor, batch: TokenBatch, sampling: Sampling, loss: TokenLoss
+) -> tuple[Tensor, Tensor]:
+    """(n,) d loss / d logprobs and () the loss, from a first pass over all chunks."""
+    with torch.no_grad():
+        found = [_chunk(hidden[c], weight, batch.targets[c], sampling).logprobs for c in chunks(hidden, weight)]
+    return _gradient(loss, torch.cat(found), slice(0, len(hidden)))

@@ -13,8 +13,11 @@ from transformers import get_scheduler
 from grpo_engine.checkpoint import no_progress_bar
 from grpo_engine.config import GRPOConfig
 from grpo_engine.loading import load_model, load_tokenizer, sampling_of
-from grpo_engine.logprobs import TokenScorer
+from grpo_engine.logprobs import scorer_of
 from grpo_engine.optim import MasterAdamW
+from grpo_engine.processes import Processes
+from grpo_engine.rollout import GenerateSampler, Sampler, SlotSampler
+from grpo_engine.support import check_supported
 
 
 class Policy:
@@ -24,18 +27,24 @@ class Policy:
         model: a hub name, a path, or the model.
         tokenizer: its tokenizer; the one saved with it for None.
         config: the settings of the run.
-        accelerator: places the model and wraps it for several processes.
+        processes: says where the model goes, and makes it the same everywhere.
 
     Attributes:
         model: the model, not wrapped; rollouts use it.
-        scorer: the wrapped :class:`TokenScorer`; the loss uses it.
-        reference: a frozen copy of the starting point, where `beta` is not 0.
+        scorer: gives the loss its log-probabilities.
+        reference: those of a frozen copy of the starting point, where `beta` is not 0.
+        sampler: draws completions.
+        packed: whether the passes of the loss are packed (see `packing.py`) or padded.
+
+    Raises:
+        UnsupportedModel: the own rollouts can not run the model; the message names what can.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, config: GRPOConfig, accelerator: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: GRPOConfig, processes: Processes) -> None:
         self._config = config
-        half = torch.bfloat16 if _wants_bf16(config, accelerator.device) else None
-        self.model = load_model(model, config, half or torch.float32).to(accelerator.device)
+        half = torch.bfloat16 if _wants_bf16(config, processes.device) else None
+        self.model = load_model(model, config, half or torch.float32).to(processes.device)
+        processes.same_everywhere(self.model.state_dict().values())
         self.tokenizer = load_tokenizer(tokenizer, self.model)
         self.sampling = sampling_of(config, self.model, self.tokenizer)
         if config.disable_dropout:
@@ -46,7 +55,7 @@ class Policy:
         if config.beta:
             frozen = copy.deepcopy(self.model).eval().requires_grad_(False)
             frozen = frozen.to(half) if half else frozen  # as the policy is rounded, so that the KL starts at 0
-            self.reference = TokenScorer(frozen, self.sampling)
+            self.reference = scorer_of(frozen, self.sampling)
         if config.gradient_checkpointing:
             renamed = getattr(self.model, "activation_checkpointing_enable", None)  # in transformers 5.23
             (renamed or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -57,8 +66,33 @@ class Policy:
             eps=config.adam_epsilon,
             weight_decay=config.weight_decay,
             half=half,
+            optim=config.optim,
+            moments=torch.bfloat16 if config.optim_moments == "bfloat16" else torch.float32,
+            offload=config.offload_optimizer,
         )
-        self.scorer = accelerator.prepare_model(TokenScorer(self.model, self.sampling))
+        self.scorer = scorer_of(self.model, self.sampling)
+        self.packed = config.rollout_backend == "slots"
+        if self.packed:
+            check_supported(self.model)
+        self.sampler: Sampler = self._slot_sampler() if self.packed else self._generate_sampler()
+
+    def _generate_sampler(self) -> GenerateSampler:
+        return GenerateSampler(self.model, self.sampling, self.tokenizer.pad_token_id)
+
+    def _slot_sampler(self) -> SlotSampler:
+        config = self._config
+        return SlotSampler(
+            self.model,
+            self.sampling,
+            slots=config.rollout_slots,
+            steps=config.rollout_steps_per_sync,
+            compiled=config.compile_rollout,
+        )
+
+    def use_slots(self, slots: int) -> None:
+        """Let rollouts decode so many sequences at once, as planned; without slots this changes nothing."""
+        if isinstance(self.sampler, SlotSampler):
+            self.sampler.slots = slots
 
     def schedule(self, total_steps: int) -> Any:
         """The learning-rate schedule over the whole run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +42,26 @@ class Processes:
         """The sum over all processes, on the CPU."""
         total: Tensor = self._accelerator.reduce(values.to(self.device), "sum")
         return total.cpu()
+
+    def sum_in_place(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, which must have the same list."""
+        for tensor in tensors if self.count > 1 else ():
+            torch.distributed.all_reduce(tensor)
+
+    def same_everywhere(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by the main process's."""
+        for tensor in tensors if self.count > 1 else ():
+            torch.distributed.broadcast(tensor, src=0)
+
+    def gather_uneven(self, values: Tensor) -> Tensor:
+        """(n,) values of every process, in order, on the CPU; n may differ."""
+        if self.count == 1:
+            return values.cpu()
+        sizes = self.gather(torch.tensor([len(values)])).tolist()
+        padded = torch.zeros(max(sizes), dtype=values.dtype)
+        padded[: len(values)] = values
+        rows = self.gather(padded).view(self.count, -1)
+        return torch.cat([row[:size] for row, size in zip(rows, sizes, strict=True)])
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""

@@ -14,25 +14,26 @@ from transformers import TrainerState
 
 from grpo_engine import checkpoint
 from grpo_engine.advantages import SCALES, advantages, total_rewards
-from grpo_engine.batching import micro_batches
 from grpo_engine.collect import Collected, Collector
 from grpo_engine.config import GRPOConfig
 from grpo_engine.data import GroupSampler, PromptData, check_dataset
 from grpo_engine.display import Display
 from grpo_engine.evaluation import evaluation_metrics, totals
+from grpo_engine.forecast import forecast
 from grpo_engine.interrupt import FinishStepOnInterrupt
+from grpo_engine.learner import Learner
 from grpo_engine.loading import environment
 from grpo_engine.metrics import Phases, RunLog
-from grpo_engine.objective import TOKEN_WEIGHTS
+from grpo_engine.plan import Plan
 from grpo_engine.policy import Policy
 from grpo_engine.processes import Processes
 from grpo_engine.report import write_report
 from grpo_engine.reward_model import with_reward_models
-from grpo_engine.rollout import Rollouts
+from grpo_engine.rollouts import Rollouts
 from grpo_engine.scoring import RewardSet
 from grpo_engine.seeds import derived_seed
 from grpo_engine.summary import Metrics, completion_rows, length_metrics, reward_metrics, sample, warnings_of
-from grpo_engine.update import Objective, Totals, Update
+from grpo_engine.support import check_window, sliding_window
 
 _KEPT = ("global_step", "epoch", "num_input_tokens_seen", "log_history")  # of the state, in a checkpoint
 _SAMPLED_ROWS = 16  # completions written per log entry unless log_completions asks for all
@@ -86,16 +87,15 @@ class GRPOTrainer:
             with_reward_models(reward_funcs, reward_processing_classes, self.accelerator.device),
             self.args.reward_weights,
         )
-        self._policy = Policy(model, processing_class, self.args, self.accelerator)
+        self._policy = Policy(model, processing_class, self.args, self._processes)
         self.model, self.processing_class = self._policy.model, self._policy.tokenizer
         self._train = self._prompts(train_dataset)
         self._eval = None if eval_dataset is None else self._prompts(eval_dataset)
         self._total_steps = self.args.total_steps(len(self._train), self._processes.count)
         self.lr_scheduler = self._policy.schedule(self._total_steps)
         self._collector = Collector(
-            self.model,
+            self._policy.sampler,
             self.processing_class,
-            sampling=self._policy.sampling,
             rewards=self.rewards,
             max_length=self.args.max_completion_length,
             processes=self._processes,
@@ -103,13 +103,11 @@ class GRPOTrainer:
         self._sampler = GroupSampler(
             len(self._train), self._prompts_per_step, seed=self.args.seed, shuffle=self.args.shuffle_dataset
         )
-        self._objective = Objective(
-            epsilon_low=self.args.epsilon,
-            epsilon_high=self.args.epsilon if self.args.epsilon_high is None else self.args.epsilon_high,
-            beta=self.args.beta,
-            token_weights=TOKEN_WEIGHTS[self.args.loss_type],
-            max_length=self.args.max_completion_length,
-        )
+        for data in (self._train, self._eval) if sliding_window(self.model) and self._policy.packed else ():
+            if data is not None:  # only then is it worth reading every prompt
+                check_window(self.model, max(data.lengths(most=len(data))) + self.args.max_completion_length)
+        self._learner = Learner(self._policy, self.args, self._processes)
+        self._plan: Plan | None = None
         self.state = TrainerState()
         self._rollouts_done = 0
         self._window: list[Metrics] = []  # metrics of steps that have no entry in the log yet
@@ -166,6 +164,17 @@ class GRPOTrainer:
             self.accelerator.end_training()
         return self.state
 
+    def plan(self) -> Plan:
+        """What a step takes in memory and time, and the slots and token budget chosen for it.
+
+        Estimated once, before the first rollout. It prints as a table; `line()` is the line at the start of a
+        run; `fits` says whether there is memory enough, `remedy` which settings to change if not.
+        """
+        if self._plan is None:
+            self._plan = forecast(self._policy, self.args, prompt_lengths=self._train.lengths())
+            self._policy.use_slots(self._plan.slots)
+        return self._plan
+
     def _announce(self, phase: str) -> None:
         if self._display is not None:
             self._display.phase(phase)
@@ -176,6 +185,7 @@ class GRPOTrainer:
             display.message(
                 f"{self._train.left_out} prompts have more than {args.max_prompt_length} tokens and were left out"
             )
+        display.message(self.plan().line())
         if args.eval_on_start and state.global_step == 0:
             self.evaluate()
         while state.global_step < self._total_steps:
@@ -211,13 +221,11 @@ class GRPOTrainer:
             **self._length_metrics(rollouts),
             **self._processes.mean(collected.scores.metrics),
         }
-        update = self._update_on(rollouts, advantage)
+        update = self._learner.update(rollouts, advantage, token_budget=self.plan().token_budget)
         self._rollouts_done += 1
         for _ in range(min(self.args.num_iterations, self._total_steps - self.state.global_step)):
             with self._phases("train"):
-                step_metrics = update.epoch(
-                    self._objective, self._policy.optimizer, self.accelerator, self.args.max_grad_norm
-                )
+                step_metrics = update.epoch(self._policy.optimizer, self.args.max_grad_norm)
             metrics_now = self._after_update({**metrics, **step_metrics}, rewards)
             log.add(metrics_now)
             for warning in warnings_of(metrics_now):
@@ -225,29 +233,6 @@ class GRPOTrainer:
             self._show(log, display, metrics_now, collected, rewards, advantage)
             if self.args.eval_strategy == "steps" and self.state.global_step % (self.args.eval_steps or 1) == 0:
                 self.evaluate()
-
-    def _update_on(self, rollouts: Rollouts, advantage: Tensor) -> Update:
-        """The update on this process's part of the batch, its denominators fixed over all processes."""
-        device = self.accelerator.device
-        finished = rollouts.finished
-        trained = finished if self.args.mask_truncated_completions else torch.ones_like(finished)
-        lengths = torch.tensor([len(c) for c in rollouts.completion_ids])
-        tokens = self._processes.sum((lengths * trained).sum())
-        micros = micro_batches(
-            rollouts,
-            self.args.per_device_train_batch_size,
-            group=self.args.num_generations,
-            pad_id=self.processing_class.pad_token_id,
-        )
-        self.model.train()
-        return Update(
-            self._policy.scorer,
-            self._policy.reference,
-            micros=list(micros),
-            advantages=self._processes.share_rows(advantage).to(device),
-            trained=trained.to(device),
-            totals=Totals(completions=advantage.numel(), tokens=int(tokens)),
-        )
 
     def _after_update(self, metrics: Metrics, rewards: Tensor) -> Metrics:
         """Count the step; its metrics with learning rate, epoch and times."""
@@ -299,6 +284,7 @@ class GRPOTrainer:
         """
         if self._eval is None:
             raise ValueError("evaluate() needs an eval_dataset")
+        self.plan()
         args = self.args
         group = args.num_generations_eval or args.num_generations
         self._phases.finish()

@@ -1,140 +1,195 @@
-"""The update: micro-batches through the policy, the loss against fixed denominators, one optimizer step."""
+"""The update: passes over the completions, the loss against fixed denominators, one optimizer step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from grpo_engine.batching import MicroBatch
-from grpo_engine.logprobs import TokenScorer
-from grpo_engine.objective import TokenWeights, clipped_objective, clipped_tokens, kl_k3
+from grpo_engine.batching import TokenBatch
+from grpo_engine.logprobs import Scored, Scorer
+from grpo_engine.objective import (
+    Objective,
+    importance_ratio,
+    rollout_correction,
+    token_kl,
+    token_losses,
+    top_entropy_threshold,
+)
 from grpo_engine.optim import MasterAdamW
+from grpo_engine.processes import Processes
 
-_SUMS = ("loss", "kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "difference")
+_SUMS = ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "difference")
 """What is summed over the tokens of a batch, in the order of the columns of the sums."""
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The loss of a run: :func:`clipped_objective` plus beta times :func:`kl_k3`, weighted per token."""
-
-    epsilon_low: float
-    epsilon_high: float
-    beta: float
-    token_weights: TokenWeights
-    max_length: int
-
-
-@dataclass(frozen=True)
 class Totals:
-    """The denominators, fixed over all processes before a batch is split."""
+    """The denominators, fixed over all processes before anything is split or left out."""
 
     completions: int
     tokens: int
 
 
+@dataclass
+class _Pass:
+    """One forward and backward pass, with what is kept of it between the epochs."""
+
+    batch: TokenBatch
+    advantage: Tensor  # (n,)
+    weights: Tensor  # (n,)
+    old: Tensor | None = None
+    reference: Tensor | None = None
+
+
 class Update:
     """One batch of rollouts, used for one or several optimizer steps (epochs).
 
-    The first epoch's log-probabilities are those of the policy that sampled, since no weight has changed yet:
-    they are kept as the old policy for the epochs that follow, without a forward pass of their own.
+    With one epoch the sampler's log-probabilities are the old policy's. With several, those of the first epoch
+    are, since no weight has changed before it: neither needs a forward pass of its own.
 
     Args:
-        scorer: the policy as accelerate wrapped it.
+        scorer: the policy.
         reference: the reference policy, where beta is not 0.
-        micros: the micro-batches of this process.
+        batches: the passes of this process, without the completions that have no gradient.
         advantages: (B,) per completion of this process.
-        trained: (B,) False for completions that are left out of the loss.
         totals: denominators over all processes.
+        objective: the loss.
+        old_from_sampler: see :attr:`GRPOConfig.old_from_sampler`.
+        entropy_quantile: the share of tokens, those of highest entropy, that have a policy gradient.
+        processes: this one among the others.
     """
 
     def __init__(
         self,
-        scorer: Any,
-        reference: TokenScorer | None,
+        scorer: Scorer,
+        reference: Scorer | None,
         *,
-        micros: Sequence[MicroBatch],
+        batches: Sequence[TokenBatch],
         advantages: Tensor,
-        trained: Tensor,
         totals: Totals,
+        objective: Objective,
+        old_from_sampler: bool,
+        entropy_quantile: float,
+        processes: Processes,
     ) -> None:
-        self._scorer, self._reference = scorer, reference
-        self._micros, self._advantages, self._trained, self._totals = micros, advantages, trained, totals
-        self._old: list[Tensor] = []
-        self._ref: list[Tensor] = []
+        self._scorer, self._reference, self._objective = scorer, reference, objective
+        self._old_from_sampler, self._quantile, self._processes = old_from_sampler, entropy_quantile, processes
+        self._first = True
+        self._passes = []
+        for batch in batches:
+            weights = objective.loss.weights(
+                batch.sequence,
+                batch.lengths,
+                completions=totals.completions,
+                tokens=totals.tokens,
+                max_length=objective.max_length,
+            )
+            self._passes.append(_Pass(batch, advantages[batch.rows][batch.sequence], weights))
 
-    def epoch(
-        self, objective: Objective, optimizer: MasterAdamW, accelerator: Any, max_grad_norm: float
-    ) -> dict[str, float]:
-        """Forward and backward over all micro-batches, then one optimizer step.
+    def epoch(self, optimizer: MasterAdamW, max_grad_norm: float) -> dict[str, float | None]:
+        """Forward and backward over all passes, then one optimizer step.
 
         Returns:
-            Means over the trained tokens of all processes: loss, kl, entropy, clip ratios, the difference
-            between sampler and trainer (first epoch), and the gradient norm before clipping.
+            The loss; means over the tokens that went through the policy, of all processes: kl, entropy, clip
+            ratios and, in the first epoch, the difference between sampler and trainer; the gradient norm before
+            clipping.
         """
-        first = not self._old
-        sums = torch.zeros(len(_SUMS), dtype=torch.float64, device=accelerator.device)
-        largest = torch.zeros((), device=accelerator.device)
-        for i, micro in enumerate(self._micros):
-            logprobs, entropy = self._scorer(micro.input_ids, micro.attention_mask, micro.completion_mask)
-            if first:
-                self._remember(micro, logprobs)
-            loss, parts, difference = self._loss(objective, i, logprobs, entropy)
-            # The wrapper averages gradients over processes; our denominators are already those of all.
-            accelerator.backward(loss * accelerator.num_processes)
-            optimizer.accumulate()
-            sums += parts
-            largest = torch.maximum(largest, difference)
+        masks = self._entropy_masks() if self._quantile < 1 else [None] * len(self._passes)
+        device = self._processes.device
+        sums, loss = torch.zeros(len(_SUMS), dtype=torch.float64, device=device), torch.zeros((), device=device)
+        differences = [torch.zeros(0, device=device)]
+        for one, mask in zip(self._passes, masks, strict=True):
+            scored, part = self._backward(one, mask, optimizer)
+            sums += self._token_sums(one, scored)
+            loss += part
+            differences.append((scored.logprobs - one.batch.sampled).abs().float())
+        self._processes.sum_in_place(optimizer.gradients(fill=True))
         grad_norm = optimizer.clip(max_grad_norm)
         optimizer.step()
-        metrics = self._means(accelerator.reduce(sums, "sum"), beta=objective.beta)
+        metrics = self._means(sums, loss, torch.cat(differences))
         metrics["grad_norm"] = float(grad_norm)
-        if first:
-            metrics["sampling/sampling_logp_difference/max"] = float(accelerator.gather(largest).max())
-        else:
-            del metrics["sampling/sampling_logp_difference/mean"]
+        self._first = False
         return metrics
 
-    @torch.no_grad()
-    def _remember(self, micro: MicroBatch, logprobs: Tensor) -> None:
-        self._old.append(logprobs.detach())
-        if self._reference is not None:
-            self._ref.append(self._reference(micro.input_ids, micro.attention_mask, micro.completion_mask)[0])
+    def _backward(self, one: _Pass, mask: Tensor | None, optimizer: MasterAdamW) -> tuple[Scored, Tensor]:
+        batch, objective = one.batch, self._objective
+        if self._reference is not None and one.reference is None:
+            one.reference = self._reference.score(batch).logprobs
+        old = batch.sampled if self._old_from_sampler else one.old
 
-    def _loss(self, objective: Objective, i: int, logprobs: Tensor, entropy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The micro-batch's share of the loss, its sums for the log, its largest sampler difference."""
-        micro, old = self._micros[i], self._old[i]
-        advantage = self._advantages[micro.rows][:, None].to(logprobs.dtype)
-        mask = micro.completion_mask * self._trained[micro.rows][:, None].to(logprobs.dtype)
-        ratio = torch.exp(logprobs - old)
-        per_token = clipped_objective(ratio, advantage, objective.epsilon_low, objective.epsilon_high)
-        kl = torch.zeros_like(per_token)
-        if self._ref:
-            kl = kl_k3(logprobs, self._ref[i])
-            per_token = per_token + objective.beta * kl
-        weights = objective.token_weights(
-            mask,
-            completions=self._totals.completions,
-            tokens=self._totals.tokens,
-            max_length=objective.max_length,
+        def loss(logprobs: Tensor, tokens: slice) -> Tensor:
+            before = logprobs.detach() if old is None else old[tokens]
+            losses = token_losses(
+                objective,
+                logprobs,
+                old=before,
+                advantage=one.advantage[tokens],
+                reference=None if one.reference is None else one.reference[tokens],
+                sequence=batch.sequence[tokens],
+                lengths=batch.lengths,
+                entropy_mask=None if mask is None else mask[tokens],
+                correction=self._correction(before, batch.sampled[tokens]),
+            )
+            return losses * one.weights[tokens]
+
+        whole = objective.couples_tokens
+        scored, total = self._scorer.backward(batch, loss, whole=whole, sums=optimizer.gradient_sum)
+        if one.old is None:
+            one.old = scored.logprobs
+        return scored, total
+
+    def _correction(self, old: Tensor, sampled: Tensor) -> Tensor | None:
+        """(m,) weights against the sampler, where it is not the old policy itself."""
+        return None if self._old_from_sampler else rollout_correction(old, sampled, self._objective.rollout_is_cap)
+
+    def _entropy_masks(self) -> list[Tensor]:
+        """(n,) True for the tokens of highest entropy in the batches of all processes, from a pass of its own."""
+        entropies = [self._scorer.score(one.batch).entropies for one in self._passes]
+        everywhere = self._processes.gather_uneven(torch.cat([torch.zeros(0), *[e.cpu() for e in entropies]]))
+        threshold = top_entropy_threshold(everywhere, self._quantile)
+        return [e >= threshold.to(e.device) for e in entropies]
+
+    def _token_sums(self, one: _Pass, scored: Scored) -> Tensor:
+        """(len(_SUMS),) of the pass's tokens, for the log."""
+        objective, batch = self._objective, one.batch
+        old = batch.sampled if self._old_from_sampler or one.old is None else one.old
+        ratio = importance_ratio(
+            objective,
+            scored.logprobs,
+            old=old,
+            sequence=batch.sequence,
+            lengths=batch.lengths,
+            correction=self._correction(old, batch.sampled),
         )
-        loss = (per_token * weights).sum()
-        low, high = clipped_tokens(ratio, advantage, objective.epsilon_low, objective.epsilon_high)
-        difference = (old - micro.sampled).abs() * mask
-        per_token_sums = [(v.detach() * mask).sum() for v in (kl, entropy, low, high, difference)]
-        return loss, torch.stack([loss.detach(), *per_token_sums]).double(), difference.max()
+        low, high = objective.loss.clips(ratio, one.advantage, objective)
+        kl = torch.zeros_like(scored.logprobs)
+        if one.reference is not None:
+            kl = token_kl(objective, scored.logprobs, one.reference, ratio)
+        difference = (scored.logprobs - batch.sampled).abs()
+        return torch.stack([v.double().sum() for v in (kl, scored.entropies, low, high, difference)])
 
-    def _means(self, sums: Tensor, *, beta: float) -> dict[str, float]:
-        loss, *others = sums.tolist()
-        metrics = {"loss": loss}
-        metrics |= {name: v / max(self._totals.tokens, 1) for name, v in zip(_SUMS[1:], others, strict=True)}
-        metrics["sampling/sampling_logp_difference/mean"] = metrics.pop("difference")
-        metrics["clip_ratio"] = metrics["clip_ratio/low_mean"] + metrics["clip_ratio/high_mean"]
-        metrics["clip_ratio/region_mean"] = metrics["clip_ratio"]
-        if not beta:  # without a reference there is no KL to report
+    def _means(self, sums: Tensor, loss: Tensor, differences: Tensor) -> dict[str, float | None]:
+        tokens = torch.tensor([float(len(differences))], dtype=torch.float64, device=sums.device)
+        *totals, total_loss, count = self._processes.sum(torch.cat([sums, loss[None].double(), tokens])).tolist()
+        metrics: dict[str, float | None] = {"loss": total_loss}
+        metrics |= {name: value / count if count else None for name, value in zip(_SUMS, totals, strict=True)}
+        mean = metrics.pop("difference")
+        if self._first:
+            metrics |= self._sampler_metrics(mean, differences)
+        low, high = metrics["clip_ratio/low_mean"], metrics["clip_ratio/high_mean"]
+        metrics["clip_ratio"] = metrics["clip_ratio/region_mean"] = None if low is None else low + (high or 0.0)
+        if self._reference is None:  # without a reference there is no KL to report
             del metrics["kl"]
         return metrics
+
+    def _sampler_metrics(self, mean: float | None, differences: Tensor) -> dict[str, float | None]:
+        """How far the trainer's log-probabilities are from the sampler's, before a weight has changed."""
+        name = "sampling/sampling_logp_difference"
+        everywhere = self._processes.gather_uneven(differences.cpu())
+        ranked = everywhere.sort().values
+        last = len(ranked) - 1
+        high, top = (ranked[[int(0.999 * last), last]].tolist()) if len(ranked) else (None, None)
+        return {f"{name}/mean": mean, f"{name}/p99.9": high, f"{name}/max": top}

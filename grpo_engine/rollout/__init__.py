@@ -1,5 +1,7 @@
-"""Ways to sample completions; each gives the same :class:`Rollouts`."""
+"""Ways to sample completions; each is a :class:`Sampler` and gives the same :class:`Rollouts`."""
 
-from grpo_engine.rollout.generate import Rollouts, generate, uniforms
+from grpo_engine.rollout.generate import GenerateSampler
+from grpo_engine.rollout.slots import SlotSampler
+from grpo_engine.rollouts import Rollouts, Sampler
 
-__all__ = ["Rollouts", "generate", "uniforms"]
+__all__ = ["GenerateSampler", "Rollouts", "Sampler", "SlotSampler"]

@@ -45,7 +45,29 @@ def test_an_unknown_setting_that_resembles_none_is_just_refused() -> None:
         ("temperature", math.nan, "temperature must be at least 0; got nan"),
         ("temperature", "hot", "temperature must be at least 0; got 'hot'"),
         ("num_generations", 1, "num_generations must be at least 2, since advantages compare within a group; got 1"),
-        ("loss_type", "ppo", "loss_type must be one of grpo, bnpo, dr_grpo, dapo; got 'ppo'"),
+        ("loss_type", "ppo", "loss_type must be one of grpo, bnpo, dr_grpo, dapo, cispo, gspo, sapo; got 'ppo'"),
+        ("loss_type", "cispo", "loss_type='cispo' needs epsilon_high: there it is the largest ratio itself"),
+        ("kl_estimator", "k4", "kl_estimator must be one of k1, k2, k3; got 'k4'"),
+        (
+            "importance_sampling_level",
+            "batch",
+            "importance_sampling_level must be one of token, sequence; got 'batch'",
+        ),
+        ("sapo_temperature_pos", 0.0, "sapo_temperature_pos must be above 0; got 0.0"),
+        ("sapo_temperature_neg", -1.0, "sapo_temperature_neg must be at least 0; got -1.0"),
+        ("top_entropy_quantile", 0.0, "top_entropy_quantile must be above 0; got 0.0"),
+        ("top_entropy_quantile", 1.2, "top_entropy_quantile must be between 0 and 1; got 1.2"),
+        ("old_logprobs", "vllm", "old_logprobs must be one of auto, sampler, trainer; got 'vllm'"),
+        ("rollout_is_cap", 0.5, "rollout_is_cap must be at least 1; got 0.5"),
+        ("delta", -1.0, "delta must be at least 0; got -1.0"),
+        ("rollout_backend", "vllm", "rollout_backend must be one of slots, generate; got 'vllm'"),
+        ("rollout_slots", 0, "rollout_slots must be at least 1; got 0"),
+        ("rollout_slots", 2.5, "rollout_slots must be a whole number; got 2.5"),
+        ("rollout_steps_per_sync", 0, "rollout_steps_per_sync must be at least 1; got 0"),
+        ("token_budget", 0, "token_budget must be at least 1; got 0"),
+        ("token_budget", 1e4, "token_budget must be a whole number; got 10000.0"),
+        ("optim_moments", "int8", "optim_moments must be one of float32, bfloat16; got 'int8'"),
+        ("optim", "adam_torch", "optim.*'adam_torch'"),
         ("scale_rewards", "groups", "scale_rewards must be one of group, batch, none; got 'groups'"),
         ("eval_strategy", "epoch", "eval_strategy must be one of no, steps; got 'epoch'"),
         ("save_strategy", "best", "save_strategy must be one of no, steps; got 'best'"),
@@ -55,6 +77,30 @@ def test_an_unknown_setting_that_resembles_none_is_just_refused() -> None:
 def test_a_value_out_of_range_is_named_with_its_range(name: str, value: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         GRPOConfig(**{name: value})
+
+
+def test_cispo_is_taken_with_a_cap_of_its_own() -> None:
+    assert GRPOConfig(loss_type="cispo", epsilon_high=5.0).epsilon_high == 5.0
+
+
+@pytest.mark.parametrize(
+    ("old", "updates", "from_sampler"),
+    [("auto", 1, True), ("auto", 2, False), ("sampler", 1, True), ("trainer", 1, False), ("trainer", 2, False)],
+)
+def test_the_sampler_is_the_old_policy_with_one_update_per_rollout_unless_asked(
+    old: str, updates: int, from_sampler: bool
+) -> None:
+    assert GRPOConfig(old_logprobs=old, num_iterations=updates).old_from_sampler is from_sampler
+
+
+def test_the_sampler_can_not_be_the_old_policy_of_several_updates() -> None:
+    with pytest.raises(ValueError, match="old_logprobs='sampler' serves one update per rollout; with num_iterations ="):
+        GRPOConfig(old_logprobs="sampler", num_iterations=2)
+
+
+@pytest.mark.parametrize("name", ["epsilon_high", "delta", "rollout_is_cap", "token_budget", "rollout_slots", "min_p"])
+def test_a_setting_that_is_none_is_left_to_the_program(name: str) -> None:
+    assert getattr(GRPOConfig(**{name: None}), name) is None
 
 
 def test_warmup_is_a_number_of_steps_or_a_share_of_them() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from grpo_engine.logprobs import Sampling, sampling_logits
-from grpo_engine.rollout import Rollouts, generate, uniforms
+from grpo_engine.rollout import GenerateSampler, Rollouts
+from grpo_engine.sampling import Sampling, sampling_logits, uniforms
 
 PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10, 11], [12], [3, 4, 5]]
 GROUP, LENGTH = 3, 8
@@ -26,7 +26,7 @@ def roll(model: Any, sampling: Sampling, *, seed: int = 0, rows: slice = slice(N
     """Rollouts of some of the prompts, with the chance that they have in the whole batch."""
     first, last, _ = rows.indices(len(PROMPTS))
     chance = uniforms(seed, len(PROMPTS) * GROUP, LENGTH)[first * GROUP : last * GROUP]
-    return generate(model, PROMPTS[rows], group=GROUP, sampling=sampling, pad_id=pad, chance=chance)
+    return GenerateSampler(model, sampling, pad)(PROMPTS[rows], group=GROUP, chance=chance)
 
 
 def by_hand(model: Any, sampling: Sampling, prompt: list[int], chance: torch.Tensor) -> list[int]:
@@ -96,7 +96,7 @@ def test_first_tokens_are_drawn_with_the_probabilities_of_the_softmax(
     peaked: Any, sampling: Sampling, changes: dict[str, Any]
 ) -> None:
     sampling, draws = dataclasses.replace(sampling, **changes), 4000
-    rollouts = generate(peaked, [PROMPTS[0]], group=draws, sampling=sampling, pad_id=0, chance=uniforms(7, draws, 1))
+    rollouts = GenerateSampler(peaked, sampling, 0)([PROMPTS[0]], group=draws, chance=uniforms(7, draws, 1))
     counts = torch.bincount(torch.tensor(rollouts.completion_ids)[:, 0], minlength=sampling.vocab_size).double()
     with torch.no_grad():
         logits = peaked(torch.tensor([PROMPTS[0]])).logits[:, -1].double()
@@ -141,11 +141,10 @@ def test_any_of_several_end_tokens_ends_a_completion(peaked: Any, sampling: Samp
 def test_a_completion_that_ends_on_the_last_allowed_token_is_finished(peaked: Any, sampling: Sampling) -> None:
     everything_ends = dataclasses.replace(sampling, eos_ids=tuple(range(sampling.vocab_size)))
     chance = uniforms(0, 4, 1)
-    done = generate(peaked, PROMPTS[:2], group=2, sampling=everything_ends, pad_id=0, chance=chance)
+    done = GenerateSampler(peaked, everything_ends, 0)(PROMPTS[:2], group=2, chance=chance)
     assert done.finished.tolist() == [True] * 4
-    cut = generate(
-        peaked, PROMPTS[:2], group=2, sampling=dataclasses.replace(sampling, eos_ids=(99,)), pad_id=0, chance=chance
-    )
+    nothing_ends = dataclasses.replace(sampling, eos_ids=(99,))
+    cut = GenerateSampler(peaked, nothing_ends, 0)(PROMPTS[:2], group=2, chance=chance)
     assert cut.finished.tolist() == [False] * 4
 
 
@@ -189,30 +188,34 @@ def test_the_ends_of_the_chance_draw_a_possible_token(peaked: Any, sampling: Sam
     only_one = dataclasses.replace(sampling, top_k=1)
     with torch.no_grad():
         best = int(peaked(torch.tensor([PROMPTS[0]])).logits[0, -1].argmax())
-    got = generate(peaked, [PROMPTS[0]], group=1, sampling=only_one, pad_id=0, chance=torch.full((1, 1), extreme))
+    got = GenerateSampler(peaked, only_one, 0)([PROMPTS[0]], group=1, chance=torch.full((1, 1), extreme))
     assert got.completion_ids == [[best]]
     assert got.logprobs.tolist() == [[0.0]]
 
 
-def test_the_chance_lies_in_the_unit_interval_and_follows_the_seed() -> None:
-    chance = uniforms(3, 500, 100)
-    assert chance.shape == (500, 100)
-    assert chance.min() >= 0
-    assert chance.max() < 1
-    assert chance.mean().item() == pytest.approx(0.5, abs=0.01)
-    assert torch.equal(chance, uniforms(3, 500, 100))
-    assert not torch.equal(chance, uniforms(4, 500, 100))
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_diverged_policy_is_refused_and_left_as_it_was(peaked: Any, sampling: Sampling, value: float) -> None:
-    own = peaked.generation_config
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_diverged_policy_is_refused_and_left_as_it_was(
+    peaked: Any, sampling: Sampling, temperature: float, value: float
+) -> None:
+    own, sampling = peaked.generation_config, dataclasses.replace(sampling, temperature=temperature)
     with torch.no_grad():
         peaked.model.norm.weight.fill_(value)
     with pytest.raises(FloatingPointError, match=r"not finite.*lower learning_rate"):
         roll(peaked.train(), sampling)
     assert peaked.generation_config is own
     assert peaked.training
+
+
+def test_log_probabilities_are_those_under_which_the_tokens_were_drawn(peaked: Any, sampling: Sampling) -> None:
+    sampling = dataclasses.replace(sampling, temperature=0.7, top_k=6)
+    rollouts = roll(peaked, sampling)
+    for i, ids in enumerate(rollouts.completion_ids):
+        prompt = PROMPTS[i // GROUP]
+        with torch.no_grad():
+            logits = peaked.eval()(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+        expected = sampling_logits(logits, sampling).log_softmax(-1).gather(1, torch.tensor([ids]).T)[:, 0]
+        torch.testing.assert_close(rollouts.logprobs[i, : len(ids)], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_crash_in_the_model_gives_back_its_mode_and_its_defaults(

@@ -1,9 +1,10 @@
-"""The loss per token and its weights: three numbers by hand, gradients by numpy, the whole by TRL's own code."""
+"""The loss per token and its weights: numbers by hand, an oracle of plain loops, and TRL's own code."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,231 +12,402 @@ import numpy as np
 import pytest
 import torch
 
+from grpo_engine import GRPOConfig
 from grpo_engine.objective import (
-    TOKEN_WEIGHTS,
-    clipped_objective,
-    clipped_tokens,
-    kl_k3,
-    masked_mean,
+    KL_ESTIMATORS,
+    LOSSES,
+    Objective,
+    clipped,
+    importance_ratio,
+    k1,
+    k2,
+    k3,
+    rollout_correction,
+    token_losses,
+    top_entropy_threshold,
 )
 
 LENGTHS = (5, 1, 3, 2, 5, 4)
+STARTS = np.cumsum((0, *LENGTHS))
 MAX_LENGTH = 8
-LOW, HIGH, BETA = 0.2, 0.28, 0.04
+KINDS = tuple(LOSSES)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "kl": {"beta": 0.04},
+    "kl without the ratio": {"beta": 0.04, "use_bias_correction_kl": False},
+    "k1": {"beta": 0.1, "kl": k1},
+    "k2": {"beta": 0.1, "kl": k2},
+    "delta": {"delta": 1.6, "beta": 0.04},
+    "delta below the clip": {"delta": 1.1},
+    "capped": {"rollout_is_cap": 1.5, "beta": 0.04},
+    "by sequence": {"importance_sampling_level": "sequence", "beta": 0.04},
+}
+
+
+def objective_of(kind: str, **changes: Any) -> Objective:
+    high = 1.7 if LOSSES[kind].absolute_cap else 0.28
+    return replace(Objective(LOSSES[kind], MAX_LENGTH, epsilon_low=0.2, epsilon_high=high), **changes)
 
 
 class Batch:
-    """Six completions in fp64 whose ratios lie on both sides of both bounds."""
+    """Six completions in fp64, one of a single token, whose ratios lie between e^-3 and e^3."""
 
     def __init__(self, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
-        shape = (len(LENGTHS), max(LENGTHS))
 
-        def draw(scale: float) -> torch.Tensor:
-            return torch.randn(shape, generator=generator, dtype=torch.float64) * scale
+        def draw() -> torch.Tensor:
+            return torch.randn(sum(LENGTHS), generator=generator, dtype=torch.float64)
 
-        self.old = draw(1.0) - 2
-        self.logprobs = (self.old + draw(0.4)).requires_grad_()
-        self.reference = self.old + draw(0.4)
-        self.advantage = torch.tensor([1.0, -1.0, 0.5, 0.0, -2.0, 1.5], dtype=torch.float64)[:, None]
-        self.mask = (torch.arange(shape[1]) < torch.tensor(LENGTHS)[:, None]).double()
+        self.old = draw() - 5
+        shift = draw() * 0.3
+        far = torch.tensor([3.0, -3.0, 1.0, -3.0, 3.0, -3.0, 1.0], dtype=torch.float64)
+        shift[[3, 4, 5, 10, 12, 14, 17]] = far  # under every sign of the advantage
+        self.logprobs = (self.old + shift).requires_grad_()
+        self.reference = self.old + 0.4 * draw()
+        self.sampled = self.old + 0.6 * draw()
+        self.entropies = draw().abs()
+        self.lengths = torch.tensor(LENGTHS, dtype=torch.float64)
+        self.sequence = torch.repeat_interleave(torch.arange(len(LENGTHS)), torch.tensor(LENGTHS))
+        self.advantage = torch.tensor([1.0, -1.0, 0.5, 0.0, -2.0, 1.5], dtype=torch.float64)[self.sequence]
+        self.entropy_mask: torch.Tensor | None = None
+        self.correction: torch.Tensor | None = None
+
+    def masked_and_corrected(self) -> Batch:
+        self.entropy_mask = self.entropies >= top_entropy_threshold(self.entropies, 0.5)
+        self.correction = rollout_correction(self.old, self.sampled, 1.5)
+        return self
 
 
-def loss_of(batch: Batch, kind: str, rows: slice = slice(None)) -> torch.Tensor:
-    """The share that `rows` have in the loss of the whole batch."""
-    logprobs = batch.logprobs[rows]
-    per_token = clipped_objective((logprobs - batch.old[rows]).exp(), batch.advantage[rows], LOW, HIGH)
-    per_token = per_token + BETA * kl_k3(logprobs, batch.reference[rows])
-    weights = TOKEN_WEIGHTS[kind](
-        batch.mask[rows], completions=len(LENGTHS), tokens=sum(LENGTHS), max_length=MAX_LENGTH
+def loss_of(batch: Batch, objective: Objective, completions: slice = slice(None)) -> torch.Tensor:
+    """The share that some completions have in the loss of the whole batch, as a pass of their own."""
+    rows = range(len(LENGTHS))[completions]
+    t = slice(int(STARTS[rows.start]), int(STARTS[rows.stop]))
+    sequence, lengths = batch.sequence[t] - rows.start, batch.lengths[completions]
+    losses = token_losses(
+        objective,
+        batch.logprobs[t],
+        old=batch.old[t],
+        advantage=batch.advantage[t],
+        sequence=sequence,
+        lengths=lengths,
+        reference=batch.reference[t],
+        entropy_mask=None if batch.entropy_mask is None else batch.entropy_mask[t],
+        correction=None if batch.correction is None else batch.correction[t],
     )
-    return (per_token * weights).sum()
+    weights = objective.loss.weights(
+        sequence, lengths, completions=len(LENGTHS), tokens=sum(LENGTHS), max_length=MAX_LENGTH
+    )
+    return (losses * weights).sum()
 
 
-def oracle(batch: Batch, kind: str) -> tuple[float, np.ndarray]:
-    """Loss and gradient, token by token, as the papers write them."""
-    gradient = np.zeros(batch.old.shape)
+def oracle(batch: Batch, kind: str, objective: Objective, x: list[float]) -> float:
+    """The loss at log-probabilities `x`, token by token, as the papers write it."""
+    old, reference, frozen = batch.old.tolist(), batch.reference.tolist(), batch.logprobs.tolist()
     total = 0.0
     for i, length in enumerate(LENGTHS):
-        weight = {
-            "grpo": 1 / len(LENGTHS) / length,
-            "dapo": 1 / sum(LENGTHS),
-            "bnpo": 1 / sum(LENGTHS),
-            "dr_grpo": 1 / len(LENGTHS) / MAX_LENGTH,
-        }[kind]
-        for t in range(length):
-            logp, old, ref = (x[i, t].item() for x in (batch.logprobs, batch.old, batch.reference))
-            advantage, ratio = float(batch.advantage[i]), math.exp(logp - old)
-            clipped = min(max(ratio, 1 - LOW), 1 + HIGH)
-            surrogate = min(ratio * advantage, clipped * advantage)
-            kl = math.exp(ref - logp) - (ref - logp) - 1
-            total += weight * (BETA * kl - surrogate)
-            moves = ratio * advantage <= clipped * advantage  # the unclipped branch, whose gradient is not 0
-            gradient[i, t] = weight * (BETA * (1 - math.exp(ref - logp)) - moves * ratio * advantage)
-    return total, gradient
+        tokens = range(STARTS[i], STARTS[i] + length)
+        for t in tokens:
+            by_sequence = kind == "gspo" or objective.importance_sampling_level == "sequence"
+            span = tokens if by_sequence else [t]
+            a = batch.advantage[t].item()
+
+            def ratio(at: list[float], span: Any = span) -> float:
+                r = math.exp(sum(at[u] - old[u] for u in span) / len(span))
+                cap = objective.rollout_is_cap
+                return r if cap is None or batch.correction is not None else min(r, cap)
+
+            r, high = ratio(x), objective.epsilon_high
+            if kind == "cispo":
+                term = -min(ratio(frozen), high) * a * x[t]
+            elif kind == "sapo":
+                tau = objective.sapo_temperature_pos if a > 0 else objective.sapo_temperature_neg
+                term = -a * 4 / tau / (1 + math.exp(-tau * (r - 1)))
+            else:
+                inside = min(max(r, 1 - objective.epsilon_low), 1 + high)
+                term = -min(min(r, objective.delta or math.inf) * a, inside * a)
+            if batch.entropy_mask is not None:
+                term *= float(batch.entropy_mask[t])
+            if batch.correction is not None:
+                term *= min(math.exp(old[t] - batch.sampled[t].item()), 1.5)
+            d = reference[t] - x[t]
+            kl = {k1: -d, k2: d * d / 2, k3: math.exp(d) - d - 1}[objective.kl]
+            kl *= r if objective.use_bias_correction_kl else 1.0
+            if kind in ("grpo", "gspo", "sapo"):
+                weight = 1 / len(LENGTHS) / length
+            else:
+                weight = 1 / len(LENGTHS) / MAX_LENGTH if kind == "dr_grpo" else 1 / sum(LENGTHS)
+            total += weight * (term + objective.beta * kl)
+    return total
+
+
+@pytest.mark.parametrize("extras", [False, True], ids=["bare", "masked and corrected"])
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_and_its_gradient_are_those_of_the_definition(kind: str, variant: str, extras: bool) -> None:
+    batch, objective = Batch(), objective_of(kind, **VARIANTS[variant])
+    if extras:
+        batch.masked_and_corrected()
+    loss = loss_of(batch, objective)
+    loss.backward()
+    x, step = batch.logprobs.tolist(), 1e-6
+    assert loss.item() == pytest.approx(oracle(batch, kind, objective, x), rel=1e-12)
+    for t in range(len(x)):
+        up, down = ([v + s * (u == t) for u, v in enumerate(x)] for s in (step, -step))
+        slope = (oracle(batch, kind, objective, up) - oracle(batch, kind, objective, down)) / (2 * step)
+        assert batch.logprobs.grad[t].item() == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
 def test_the_worked_example_of_a_probability_that_rose_from_one_half() -> None:
-    ratio = torch.tensor([[0.7 / 0.5]])
-    assert ratio.item() == pytest.approx(1.4)
-    assert clipped_objective(ratio, torch.tensor([[1.0]]), 0.2, 0.2).item() == pytest.approx(-1.2)
-    assert clipped_objective(ratio, torch.tensor([[-1.0]]), 0.2, 0.2).item() == pytest.approx(1.4)
+    ratio, objective = torch.tensor([0.7 / 0.5]), objective_of("grpo", epsilon_high=0.2)
+    up, down = (clipped(ratio, torch.tensor([a]), ratio, objective).item() for a in (1.0, -1.0))
+    assert (up, down) == pytest.approx((-(1 + 0.2), 0.7 / 0.5))
 
 
-def test_the_worked_example_of_a_kl_of_three_tokens() -> None:
-    policy, reference = (0.5, 0.25, 0.8), (0.25, 0.5, 0.8)
-    by_hand = [q / p - math.log(q / p) - 1 for p, q in zip(policy, reference, strict=True)]
-    assert by_hand == pytest.approx([0.5 + math.log(2) - 1, 2 - math.log(2) - 1, 0.0])
-    got = kl_k3(torch.tensor([policy]).log(), torch.tensor([reference]).log())
-    torch.testing.assert_close(got, torch.tensor([by_hand]))
-    assert 0.04 * got.mean().item() == pytest.approx(0.04 * (0.193147 + 0.306853 + 0) / 3, abs=1e-6)
+def test_the_ratio_of_a_sequence_is_the_geometric_mean_of_its_tokens_and_shared_by_them() -> None:
+    ratio = torch.tensor([2.0, 8.0, 3.0], dtype=torch.float64)
+    where = {"sequence": torch.tensor([0, 0, 1]), "lengths": torch.tensor([2, 1])}
+    got = importance_ratio(objective_of("gspo"), ratio.log(), old=torch.zeros(3, dtype=torch.float64), **where)
+    torch.testing.assert_close(got, torch.tensor([4.0, 4.0, 3.0], dtype=torch.float64))  # sqrt(2 * 8)
 
 
-@pytest.mark.parametrize("kind", list(TOKEN_WEIGHTS))
-def test_the_loss_and_its_gradient_are_those_of_the_definition(kind: str) -> None:
-    batch = Batch()
-    loss = loss_of(batch, kind)
-    loss.backward()
-    expected, gradient = oracle(batch, kind)
-    assert loss.item() == pytest.approx(expected, rel=1e-12)
-    np.testing.assert_allclose(batch.logprobs.grad.numpy(), gradient, rtol=1e-10, atol=1e-15)
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "gspo"])
+def test_a_loss_that_does_not_couple_tokens_may_be_taken_in_any_slices(kind: str) -> None:
+    batch, objective = Batch().masked_and_corrected(), objective_of(kind, beta=0.04)
+    per_token = ("old", "advantage", "sequence", "reference", "entropy_mask", "correction")
+    assert not objective.couples_tokens
+
+    def losses(t: slice) -> torch.Tensor:
+        named = {name: getattr(batch, name)[t] for name in per_token}
+        return token_losses(objective, batch.logprobs[t], lengths=batch.lengths, **named)
+
+    pieces = [losses(slice(a, a + 3)) for a in range(0, sum(LENGTHS), 3)]
+    torch.testing.assert_close(torch.cat(pieces), losses(slice(None)), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("kind", list(TOKEN_WEIGHTS))
-def test_a_batch_split_into_micro_batches_gives_the_loss_and_gradient_of_the_whole(kind: str) -> None:
-    whole, split = Batch(), Batch()
-    expected = loss_of(whole, kind)
+def test_tokens_are_coupled_by_gspo_and_by_the_sequence_level_of_any_loss() -> None:
+    assert [kind for kind in KINDS if objective_of(kind).couples_tokens] == ["gspo"]
+    assert all(objective_of(kind, importance_sampling_level="sequence").couples_tokens for kind in KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_split_into_passes_gives_the_loss_and_gradient_of_the_whole(kind: str) -> None:
+    whole, split, objective = Batch(), Batch(), objective_of(kind, beta=0.04)
+    expected = loss_of(whole, objective)
     expected.backward()
-    parts = [loss_of(split, kind, rows) for rows in (slice(0, 1), slice(1, 3), slice(3, 6))]
-    for part in parts:
-        part.backward()
+    parts = [loss_of(split, objective, rows) for rows in (slice(0, 1), slice(1, 3), slice(3, 6))]
+    sum(parts).backward()
     assert sum(p.item() for p in parts) == pytest.approx(expected.item(), rel=1e-12)
     torch.testing.assert_close(split.logprobs.grad, whole.logprobs.grad, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("kind", list(TOKEN_WEIGHTS))
-def test_what_lies_outside_of_the_mask_has_no_influence(kind: str) -> None:
-    clean, dirty = Batch(), Batch()
-    with torch.no_grad():
-        for values in (dirty.logprobs, dirty.old, dirty.reference):
-            values[dirty.mask == 0] = -1.0
-    assert loss_of(dirty, kind).item() == pytest.approx(loss_of(clean, kind).item(), rel=1e-14)
-    loss_of(dirty, kind).backward()
-    assert (dirty.logprobs.grad[dirty.mask == 0] == 0).all()
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_count_completion_tokens_only_and_add_up_over_passes(kind: str) -> None:
+    lengths, sequence = torch.tensor([4, 1, 3]), torch.tensor([0, 0, 0, 0, 1, 2, 2, 2])
+    sizes = {"completions": 4, "tokens": 8, "max_length": MAX_LENGTH}  # a fourth completion has no trained token
+    weights = LOSSES[kind].weights(sequence, lengths, **sizes)
+    of_each = {"grpo": 1 / 4, "gspo": 1 / 4, "sapo": 1 / 4}  # whatever its length
+    of_token = {"dr_grpo": 1 / (4 * MAX_LENGTH)}
+    expected = [of_each[kind] * n if kind in of_each else of_token.get(kind, 1 / 8) for n in (1 / 4, 1, 1 / 3)]
+    torch.testing.assert_close(weights, torch.tensor(expected)[sequence])
+    apart = [LOSSES[kind].weights(sequence[:4], lengths[:1], **sizes)]
+    apart.append(LOSSES[kind].weights(sequence[4:] - 1, lengths[1:], **sizes))
+    torch.testing.assert_close(torch.cat(apart), weights, rtol=0, atol=0)
 
 
-def test_a_completion_without_trained_tokens_weighs_nothing_but_counts_as_a_completion() -> None:
-    mask = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    for kind, each in {"grpo": 1 / (2 * 2), "dapo": 1 / 2, "bnpo": 1 / 2, "dr_grpo": 1 / (2 * 4)}.items():
-        weights = TOKEN_WEIGHTS[kind](mask, completions=2, tokens=2, max_length=4)
-        assert weights.tolist() == [[each, each], [0.0, 0.0]]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pass_without_tokens_has_a_loss_of_zero(kind: str) -> None:
+    none, where = torch.zeros(0), {"sequence": torch.zeros(0, dtype=torch.long), "lengths": torch.zeros(0)}
+    losses = token_losses(objective_of(kind), none, old=none, advantage=none, **where)
+    weights = LOSSES[kind].weights(*where.values(), completions=2, tokens=0, max_length=4)
+    assert (losses * weights).sum().item() == 0
 
 
-def test_a_batch_without_trained_tokens_has_weights_of_zero() -> None:
-    for weigh in TOKEN_WEIGHTS.values():
-        assert weigh(torch.zeros(2, 3), completions=2, tokens=0, max_length=4).tolist() == [[0.0] * 3] * 2
-
-
-def test_in_grpo_a_short_completion_counts_like_a_long_one_and_in_dapo_a_token_like_a_token() -> None:
-    batch = Batch()
-    sizes = {"completions": len(LENGTHS), "tokens": sum(LENGTHS), "max_length": MAX_LENGTH}
-    grpo = TOKEN_WEIGHTS["grpo"](batch.mask, **sizes).sum(1)
-    torch.testing.assert_close(grpo, torch.full_like(grpo, 1 / len(LENGTHS)))
-    dapo = TOKEN_WEIGHTS["dapo"](batch.mask, **sizes)
-    assert dapo[batch.mask == 1].unique().tolist() == [1 / sum(LENGTHS)]
-    assert dapo.sum().item() == pytest.approx(1.0)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_update_is_the_plain_policy_gradient(kind: str) -> None:
+    logprobs = torch.tensor([-0.3, -1.2], dtype=torch.float64, requires_grad=True)
+    advantage = torch.tensor([1.75, -0.5], dtype=torch.float64)
+    where = {"sequence": torch.tensor([0, 1]), "lengths": torch.tensor([1, 1])}
+    losses = token_losses(objective_of(kind), logprobs, old=logprobs.detach(), advantage=advantage, **where)
+    losses.sum().backward()
+    torch.testing.assert_close(logprobs.grad, -advantage)
 
 
 @pytest.mark.parametrize(
-    ("ratio", "advantage", "slope"),
+    ("ratio", "advantage", "low", "high"),
     [
-        (1.1, 1.0, 1.0),
-        (1.5, 1.0, 0.0),
-        (1.5, -1.0, -1.0),
-        (0.9, -1.0, -1.0),
-        (0.5, -1.0, 0.0),
-        (0.5, 1.0, 1.0),
-        (1.0, 1.0, 1.0),
-        (1.25, 1.0, 1.0),
-        (0.78, -1.0, 0.0),
+        (1.1, 1.0, False, False),
+        (1.5, 1.0, False, True),
+        (1.5, -1.0, False, False),
+        (0.9, -1.0, False, False),
+        (0.5, -1.0, True, False),
+        (0.5, 1.0, False, False),
+        (1.5, 0.0, False, False),
+        (1.25, 1.0, False, False),  # between the two epsilons
     ],
 )
 def test_the_clip_takes_the_gradient_exactly_where_the_step_would_go_too_far(
-    ratio: float, advantage: float, slope: float
+    ratio: float, advantage: float, low: bool, high: bool
 ) -> None:
-    r = torch.tensor([[ratio]], requires_grad=True)
-    a = torch.tensor([[advantage]])
-    clipped_objective(r, a, LOW, HIGH).sum().backward()
-    assert r.grad.item() == -slope
-    low, high = clipped_tokens(r, a, LOW, HIGH)
-    assert bool(low | high) == (slope == 0)
+    r, a, objective = torch.tensor([ratio], requires_grad=True), torch.tensor([advantage]), objective_of("grpo")
+    clipped(r, a, r, objective).sum().backward()
+    assert r.grad.item() == (0.0 if low or high else -advantage)
+    assert [mask.item() for mask in objective.loss.clips(r, a, objective)] == [low, high]
 
 
-def test_low_and_high_clips_are_told_apart() -> None:
-    ratio = torch.tensor([[0.5, 1.5, 0.5, 1.5]])
-    advantage = torch.tensor([[-1.0, 1.0, 1.0, -1.0]])
-    low, high = clipped_tokens(ratio, advantage, LOW, HIGH)
-    assert low.tolist() == [[True, False, False, False]]
-    assert high.tolist() == [[False, True, False, False]]
+def test_cispo_counts_capped_tokens_of_positive_advantage_and_sapo_none() -> None:
+    r, a = torch.tensor([0.1, 1.8, 1.8, 1.6]), torch.tensor([-1.0, 1.0, -1.0, 1.0])
+    low, high = LOSSES["cispo"].clips(r, a, objective_of("cispo"))
+    assert (low.tolist(), high.tolist()) == ([False] * 4, [False, True, False, False])
+    assert not torch.stack(LOSSES["sapo"].clips(r, a, objective_of("sapo"))).any()
 
 
-def test_the_first_update_is_the_plain_policy_gradient() -> None:
-    logprobs = torch.tensor([[-0.3, -1.2]], dtype=torch.float64, requires_grad=True)
-    clipped_objective((logprobs - logprobs.detach()).exp(), torch.tensor([[1.75]]), 0.2, 0.2).sum().backward()
-    assert logprobs.grad.tolist() == [[-1.75, -1.75]]
+def test_a_capped_ratio_of_a_clipped_loss_is_the_two_sided_clip() -> None:
+    capped, sided = Batch(), Batch()
+    objective = objective_of("grpo")
+    losses = [loss_of(capped, replace(objective, rollout_is_cap=1.6)), loss_of(sided, replace(objective, delta=1.6))]
+    torch.testing.assert_close(*losses)
+    sum(losses).backward()
+    torch.testing.assert_close(capped.logprobs.grad, sided.logprobs.grad)
 
 
-def test_the_kl_is_never_negative_and_zero_only_where_both_agree() -> None:
+def test_a_ratio_beyond_every_number_is_capped_without_a_gradient() -> None:
+    logprobs = torch.tensor([0.0], requires_grad=True)
+    where = {"sequence": torch.tensor([0]), "lengths": torch.tensor([1])}
+    objective = objective_of("grpo", rollout_is_cap=2.0)
+    loss = token_losses(objective, logprobs, old=torch.tensor([-1e3]), advantage=torch.tensor([-1.0]), **where)
+    loss.sum().backward()
+    assert (loss.item(), logprobs.grad.item()) == (pytest.approx(2.0), 0.0)
+
+
+def test_the_rollout_correction_is_a_truncated_constant() -> None:
+    old = torch.tensor([0.5, 0.8, 0.1]).log().requires_grad_()
+    correction = rollout_correction(old, torch.tensor([0.4, 0.2, 0.2]).log(), 2.0)
+    torch.testing.assert_close(correction, torch.tensor([0.5 / 0.4, 2.0, 0.1 / 0.2]))
+    assert not correction.requires_grad
+
+
+def test_a_kl_without_a_reference_is_refused() -> None:
+    one, where = torch.zeros(1), {"sequence": torch.tensor([0]), "lengths": torch.tensor([1])}
+    with pytest.raises(ValueError, match=r"beta is 0\.04: the loss needs the reference's log-probabilities"):
+        token_losses(objective_of("grpo", beta=0.04), one, old=one, advantage=one, **where)
+
+
+LOGITS = torch.tensor([1.0, 0.3, -0.5, -1.5], dtype=torch.float64)
+REFERENCE = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+
+
+def exact_gradient(forward: bool) -> torch.Tensor:
+    """Of KL(policy || reference), or of KL(reference || policy), by the logits."""
+    logits = LOGITS.clone().requires_grad_()
+    p = logits.softmax(0)
+    kl = (p * (p / REFERENCE).log()).sum() if forward else (REFERENCE * (REFERENCE / p).log()).sum()
+    kl.backward()
+    return logits.grad
+
+
+def expected_gradient(name: str, by_ratio: bool) -> torch.Tensor:
+    """Of the estimate, over the policy's own tokens, which are constants once drawn."""
+    logits = LOGITS.clone().requires_grad_()
+    logprobs = logits.log_softmax(0)
+    estimate = KL_ESTIMATORS[name](logprobs, REFERENCE.log())
+    ratio = (logprobs - logprobs.detach()).exp() if by_ratio else 1.0
+    (logprobs.detach().exp() * estimate * ratio).sum().backward()
+    return logits.grad
+
+
+@pytest.mark.parametrize("name", ["k1", "k3"])
+def test_the_expected_estimate_over_the_policys_own_tokens_is_the_exact_kl(name: str) -> None:
+    p = LOGITS.softmax(0)
+    exact = (p * (p / REFERENCE).log()).sum()
+    torch.testing.assert_close((p * KL_ESTIMATORS[name](p.log(), REFERENCE.log())).sum(), exact)
+
+
+def test_k2_is_the_exact_kl_to_second_order() -> None:
+    p = REFERENCE * (1 + 1e-4 * torch.tensor([4.0, -4.0, 4.0, -2.0], dtype=torch.float64))  # adds up to 1
+    exact = (p * (p / REFERENCE).log()).sum().item()
+    assert (p * k2(p.log(), REFERENCE.log())).sum().item() == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "by_ratio", "expected"),
+    [
+        ("k1", False, torch.zeros(4, dtype=torch.float64)),
+        ("k2", False, exact_gradient(forward=True)),
+        ("k3", False, exact_gradient(forward=False)),
+        ("k1", True, exact_gradient(forward=True)),
+        ("k3", True, exact_gradient(forward=True)),
+    ],
+)
+def test_the_expected_gradient_of_an_estimate_is_the_documented_one(
+    name: str, by_ratio: bool, expected: torch.Tensor
+) -> None:
+    torch.testing.assert_close(expected_gradient(name, by_ratio), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_k2_and_k3_are_zero_only_where_both_policies_agree_and_keep_their_digits() -> None:
     d = torch.linspace(-8, 8, 1001, dtype=torch.float64)
-    kl = kl_k3(torch.zeros_like(d), d)
-    assert (kl >= 0).all()
-    assert (kl[d.abs() > 1e-9] > 0).all()
-    assert kl_k3(torch.zeros(1), torch.zeros(1)).item() == 0.0
+    for estimate in (k2, k3):
+        assert (estimate(torch.zeros_like(d), d)[d.abs() > 1e-9] > 0).all()
+        assert estimate(torch.zeros(1), torch.zeros(1)).item() == 0.0
+    assert k3(torch.zeros(1), torch.tensor([1e-3])).item() == pytest.approx(1e-6 / 2 + 1e-9 / 6, rel=1e-3)
 
 
-def test_the_kl_of_nearly_equal_policies_keeps_its_digits_in_fp32() -> None:
-    d = 1e-3
-    assert kl_k3(torch.zeros(1), torch.tensor([d])).item() == pytest.approx(d**2 / 2 + d**3 / 6, rel=1e-3)
+@pytest.mark.parametrize("quantile", [0.0, 0.2, 0.5, 0.77, 1.0])
+def test_the_entropy_threshold_is_the_interpolated_quantile(quantile: float) -> None:
+    entropies = torch.rand(101, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = np.quantile(entropies.numpy(), 1 - quantile)
+    assert top_entropy_threshold(entropies, quantile).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_policy_above_the_reference_is_lowered_by_the_kl_and_one_below_is_raised() -> None:
-    logprobs = torch.tensor([-1.0, -3.0], dtype=torch.float64, requires_grad=True)
-    reference = torch.tensor([-2.0, -2.0], dtype=torch.float64)
-    kl_k3(logprobs, reference).sum().backward()
-    torch.testing.assert_close(logprobs.grad, 1 - (reference - logprobs.detach()).exp())
-    assert logprobs.grad[0] > 0  # descent subtracts it
-    assert logprobs.grad[1] < 0
+def test_ties_at_the_entropy_threshold_are_kept_and_no_tokens_have_none() -> None:
+    entropies = torch.tensor([1.0, 2.0, 2.0, 2.0, 0.5])
+    assert (entropies >= top_entropy_threshold(entropies, 0.2)).tolist() == [False, True, True, True, False]
+    assert top_entropy_threshold(torch.zeros(0), 0.2).item() == math.inf
 
 
-def test_the_expected_kl_over_the_policys_own_tokens_is_the_exact_one() -> None:
-    policy = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
-    reference = torch.tensor([0.25, 0.25, 0.25, 0.25], dtype=torch.float64)
-    exact = (policy * (policy / reference).log()).sum().item()
-    assert (policy * kl_k3(policy.log(), reference.log())).sum().item() == pytest.approx(exact)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_objective_of_a_configuration_has_its_numbers(kind: str) -> None:
+    named = {"beta": 0.1, "delta": 1.9, "importance_sampling_level": "sequence", "rollout_is_cap": 3.0}
+    own = {"epsilon": 0.1, "epsilon_high": 4.0, "kl_estimator": "k2", "max_completion_length": 9}
+    objective = Objective.of(GRPOConfig(loss_type=kind, **named, **own))
+    assert objective == Objective(LOSSES[kind], 9, epsilon_low=0.1, epsilon_high=4.0, kl=k2, **named)
+    plain = Objective.of(GRPOConfig(loss_type="grpo", epsilon=0.1))
+    assert (plain.epsilon_low, plain.epsilon_high) == (0.1, 0.1)
 
 
-def test_a_masked_mean_counts_only_the_mask_and_is_zero_without_one() -> None:
-    values = torch.tensor([[1.0, 2.0, 100.0]])
-    assert masked_mean(values, torch.tensor([[1.0, 1.0, 0.0]])).item() == 1.5
-    assert masked_mean(values, torch.zeros(1, 3)).item() == 0.0
+def trl_loss(module: Any, batch: Batch, kind: str, objective: Objective) -> tuple[torch.Tensor, dict[str, list[float]]]:
+    """TRL's own `_compute_loss` on our numbers, padded; the model is replaced by the log-probabilities."""
 
+    def padded(flat: torch.Tensor) -> torch.Tensor:
+        return torch.nn.utils.rnn.pad_sequence(flat.split(LENGTHS), batch_first=True)
 
-def trl_loss(module: Any, batch: Batch, kind: str) -> torch.Tensor:
-    """TRL's own `_compute_loss` on our numbers, the model replaced by the log-probabilities."""
-    ids = torch.zeros(batch.old.shape, dtype=torch.long)
-    accelerator = SimpleNamespace(num_processes=1, gather=lambda x: x, reduce=lambda x, reduction: x)
+    mask, logprobs = padded(torch.ones_like(batch.old)), padded(batch.logprobs)
+    ids = torch.zeros(mask.shape, dtype=torch.long)
+    accelerator = SimpleNamespace(
+        num_processes=1,
+        gather=lambda x: x,
+        reduce=lambda x, reduction: x,
+        pad_across_processes=lambda x, dim, pad_index: x,
+    )
     trainer = SimpleNamespace(
-        _get_per_token_logps_and_entropies=lambda *a, **k: (batch.logprobs, torch.zeros_like(batch.old), None),
+        _get_per_token_logps_and_entropies=lambda *a, **k: (logprobs, padded(batch.entropies), None),
         aux_loss_enabled=False,
-        top_entropy_quantile=1.0,
+        top_entropy_quantile=1.0 if batch.entropy_mask is None else 0.5,
         off_policy_mask_threshold=None,
-        importance_sampling_level="token",
-        beta=BETA,
-        epsilon_low=LOW,
-        epsilon_high=HIGH,
-        args=SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1),
-        loss_type=kind,
-        use_vllm=False,
+        importance_sampling_level="sequence" if objective.couples_tokens else "token",
+        beta=objective.beta,
+        epsilon_low=objective.epsilon_low,
+        epsilon_high=objective.epsilon_high,
+        args=SimpleNamespace(
+            use_bias_correction_kl=objective.use_bias_correction_kl,
+            delta=objective.delta,
+            steps_per_generation=1,
+            sapo_temperature_pos=objective.sapo_temperature_pos,
+            sapo_temperature_neg=objective.sapo_temperature_neg,
+        ),
+        loss_type="grpo" if kind == "gspo" else kind,
+        use_vllm=batch.correction is not None,
+        vllm_importance_sampling_correction=True,
         model=SimpleNamespace(training=True),
         current_gradient_accumulation_steps=1,
         max_completion_length=MAX_LENGTH,
@@ -243,26 +415,43 @@ def trl_loss(module: Any, batch: Batch, kind: str) -> torch.Tensor:
         _entropy_bonus_enabled=False,
         _metrics={"train": defaultdict(list)},
     )
+    trainer.get_high_entropy_mask = lambda *a: module.GRPOTrainer.get_high_entropy_mask(trainer, *a)
+    first = torch.tensor(STARTS[:-1])
     inputs = {
         "prompt_ids": ids[:, :1],
         "prompt_mask": torch.ones_like(ids[:, :1]),
         "completion_ids": ids,
-        "completion_mask": batch.mask,
-        "advantages": batch.advantage[:, 0],
-        "old_per_token_logps": batch.old,
-        "ref_per_token_logps": batch.reference,
-        "num_items_in_batch": batch.mask.sum(),
+        "completion_mask": mask,
+        "advantages": batch.advantage[first],
+        "old_per_token_logps": padded(batch.old),
+        "ref_per_token_logps": padded(batch.reference),
+        "importance_sampling_ratio": None if batch.correction is None else padded(batch.correction),
+        "num_items_in_batch": mask.sum(),
     }
-    loss: torch.Tensor = module.GRPOTrainer._compute_loss(trainer, None, inputs)
-    return loss
+    return module.GRPOTrainer._compute_loss(trainer, None, inputs), trainer._metrics["train"]
 
 
-@pytest.mark.parametrize("kind", list(TOKEN_WEIGHTS))
-def test_the_loss_and_its_gradient_are_those_of_trl(kind: str) -> None:
-    module = pytest.importorskip("trl.trainer.grpo_trainer")
-    ours, theirs = Batch(), Batch()
-    loss, expected = loss_of(ours, kind), trl_loss(module, theirs, kind)
+@pytest.mark.parametrize("extras", [False, True], ids=["bare", "masked and corrected"])
+@pytest.mark.parametrize(
+    "variant", ["plain", "kl", "kl without the ratio", "delta", "delta below the clip", "by sequence"]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_its_gradient_and_its_clips_are_those_of_trl(kind: str, variant: str, extras: bool) -> None:
+    module = pytest.importorskip("trl.trainer.grpo_trainer", reason="TRL is the peer; it is not installed")
+    in_fp32 = {"sapo_temperature_neg": 1.0625}  # TRL holds it in fp32 whatever the log-probabilities are in
+    ours, theirs, objective = Batch(), Batch(), objective_of(kind, **in_fp32, **VARIANTS[variant])
+    if extras:
+        ours.masked_and_corrected()
+        theirs.masked_and_corrected()
+    loss, (expected, metrics) = loss_of(ours, objective), trl_loss(module, theirs, kind, objective)
     loss.backward()
     expected.backward()
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
-    torch.testing.assert_close(ours.logprobs.grad, theirs.logprobs.grad, rtol=1e-6, atol=1e-12)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
+    torch.testing.assert_close(ours.logprobs.grad, theirs.logprobs.grad, rtol=1e-10, atol=1e-15)
+    where = {name: getattr(ours, name) for name in ("old", "sequence", "lengths", "correction")}
+    ratio = importance_ratio(objective, ours.logprobs, **where)
+    for mask, side in zip(objective.loss.clips(ratio, ours.advantage, objective), ("low", "high"), strict=True):
+        if objective.couples_tokens:  # TRL counts completions there
+            mask = mask[torch.tensor(STARTS[:-1])]
+        share = "cispo_clip_ratio" if kind == "cispo" and side == "high" else f"clip_ratio/{side}_mean"
+        assert mask.double().mean().item() == pytest.approx(metrics.get(share, [0.0])[0])

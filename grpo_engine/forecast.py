@@ -1,0 +1,88 @@
+"""The plan of a run: what its model, its settings and its prompts come to in memory and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grpo_engine.attention import own_attention
+from grpo_engine.config import GRPOConfig
+from grpo_engine.memory import saved_bytes_per_token
+from grpo_engine.packing import Group, pack
+from grpo_engine.plan import Plan, make_plan, measure_rates, seconds_of
+from grpo_engine.policy import Policy
+from grpo_engine.trunk import hidden_states
+
+_PROBE_TOKENS = 32  # of a prompt and of each completion: enough that what a token adds shows
+
+
+def forecast(policy: Policy, config: GRPOConfig, *, prompt_lengths: Sequence[int]) -> Plan:
+    """Choose slots and token budget where the settings leave them open, and estimate a step.
+
+    Activations and the device's rates are measured, on a few dozen tokens and in about a tenth of a second; the
+    rest is arithmetic.
+
+    Args:
+        policy: on its device.
+        config: the settings of the run.
+        prompt_lengths: tokens of the prompts, or of a sample of them.
+    """
+    model = policy.model
+    device = next(model.parameters()).device
+    completions = config.per_device_train_batch_size * config.gradient_accumulation_steps
+    budget = config.token_budget
+    if not policy.packed:  # then a pass is a padded micro-batch
+        budget = config.per_device_train_batch_size * (max(prompt_lengths) + config.max_completion_length)
+    offloaded = config.offload_optimizer and device.type != "cpu"
+    return make_plan(
+        model,
+        device=device,
+        rates=measure_rates(device, model.dtype),
+        host_bandwidth=measure_rates(torch.device("cpu"), torch.float32).bandwidth if offloaded else None,
+        forward_seconds=_forward_seconds(model, device) if device.type == "cpu" else None,
+        prompt_lengths=prompt_lengths,
+        completions=completions,
+        group=config.num_generations,
+        max_completion_length=config.max_completion_length,
+        num_iterations=config.num_iterations,
+        old_from_sampler=True,  # the first epoch's own log-probabilities cost no pass either
+        beta=config.beta,
+        top_p=config.top_p,
+        optim=config.optim,
+        optim_moments=config.optim_moments,
+        offload_optimizer=config.offload_optimizer,
+        gradient_checkpointing=config.gradient_checkpointing,
+        slots=config.rollout_slots if policy.packed else completions,
+        token_budget=budget,
+        saved_bytes_per_token=_saved_bytes(model, device) if policy.packed else None,
+    )
+
+
+def _saved_bytes(model: Any, device: torch.device) -> float:
+    """Bytes that a token of a packed pass holds at its peak."""
+    some = [i % model.get_output_embeddings().weight.shape[0] for i in range(_PROBE_TOKENS)]
+    group = Group(some, range(4), [some] * 4)
+    inputs = pack([group], sampled=torch.zeros(4, _PROBE_TOKENS, device=device)).inputs
+    training = model.training
+    model.train()
+    try:
+        with own_attention(model):
+            return saved_bytes_per_token(
+                lambda: hidden_states(model, **inputs), group.tokens, [*model.parameters(), *model.buffers()]
+            )
+    finally:
+        model.train(training)
+
+
+@torch.no_grad()
+def _forward_seconds(model: Any, device: torch.device) -> float:
+    """Seconds of the forward pass of one token: what starting the kernels takes."""
+    ids = torch.zeros(1, 1, dtype=torch.long, device=device)
+
+    def run() -> Tensor:
+        return hidden_states(model, input_ids=ids)
+
+    return seconds_of(run, device)
