@@ -103,7 +103,7 @@ class PackedLayout:
             cache, slots, positions = self.store
             cache.write(layer, slots, positions, k, v)
         if self.keys is not None:
-            k, v = k[self.keys], v[self.keys]
+            k, v = k.index_select(0, self.keys), v.index_select(0, self.keys)  # its gradient needs no sorting
         if flash_serves(q):
             return self._flash(q, k, v, scale)[None]
         return self._dense(q, k, v, scale)[None]
@@ -129,16 +129,18 @@ class PackedLayout:
         return out
 
     def _dense(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
+        q_sizes, k_sizes = [s.q_end - s.q_start for s in self.segments], [s.k_end - s.k_start for s in self.segments]
         outs = []
-        for s in self.segments:
-            queries, keys = s.q_end - s.q_start, s.k_end - s.k_start
+        # One split, not a slice per segment: the gradient of each slice would be as large as the pack.
+        for own_q, own_k, own_v in zip(*map(torch.split, (q, k, v), (q_sizes, k_sizes, k_sizes)), strict=True):
             mask = None
-            if queries != keys:  # SDPA aligns its causal mask at the start
-                mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+            if len(own_q) != len(own_k):  # SDPA aligns its causal mask at the start
+                mask = torch.ones(len(own_q), len(own_k), dtype=torch.bool, device=q.device)
+                mask = mask.tril(len(own_k) - len(own_q))
             part = F.scaled_dot_product_attention(
-                q[s.q_start : s.q_end].transpose(0, 1)[None],
-                k[s.k_start : s.k_end].transpose(0, 1)[None],
-                v[s.k_start : s.k_end].transpose(0, 1)[None],
+                own_q.transpose(0, 1)[None],
+                own_k.transpose(0, 1)[None],
+                own_v.transpose(0, 1)[None],
                 attn_mask=mask,
                 is_causal=mask is None,
                 scale=scale,

@@ -184,7 +184,7 @@ def _attention_of(model: Any, batch: TokenBatch) -> AbstractContextManager[None]
 
 def _states(model: Any, batch: TokenBatch) -> Tensor:
     """(n, H) the hidden states that predict the completion tokens."""
-    return hidden_states(model, **batch.inputs).flatten(0, 1)[batch.states]
+    return hidden_states(model, **batch.inputs).flatten(0, 1).index_select(0, batch.states)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from grpo_engine.attention import PackedLayout, Segment, SlotCache
 from grpo_engine.batching import TokenBatch
+
+Piece = npt.NDArray[Any]
+"""Some token ids, positions or places, on the host."""
 
 
 @dataclass(frozen=True)
@@ -87,43 +93,44 @@ def _split(group: Group, token_budget: int) -> list[Group]:
 
 @dataclass
 class _Row:
-    """The flat row while it is put together."""
+    """The flat row while it is put together, in pieces on the host."""
 
-    ids: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
+    ids: list[Piece] = field(default_factory=list)
+    positions: list[Piece] = field(default_factory=list)
+    keys: list[Piece] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
-    def add(self, tokens: Sequence[int], prefix: range) -> range:
+    def add(self, tokens: Piece, prefix: range) -> range:
         """Append tokens that see the prefix and themselves; returns where they are."""
-        place = range(len(self.ids), len(self.ids) + len(tokens))
-        k_start = len(self.keys)
-        self.ids.extend(tokens)
-        self.positions.extend(range(len(prefix), len(prefix) + len(tokens)))
-        self.keys.extend(prefix)
-        self.keys.extend(place)
-        self.segments.append(Segment(place.start, place.stop, k_start, len(self.keys)))
+        start, k_start = (self.segments[-1].q_end, self.segments[-1].k_end) if self.segments else (0, 0)
+        place = range(start, start + len(tokens))
+        self.ids.append(tokens)
+        self.positions.append(np.arange(len(prefix), len(prefix) + len(tokens)))
+        self.keys += [np.arange(prefix.start, prefix.stop), np.arange(place.start, place.stop)]
+        self.segments.append(Segment(place.start, place.stop, k_start, k_start + len(prefix) + len(tokens)))
         return place
 
     def layout(self, device: torch.device, store: tuple[SlotCache, Tensor, Tensor] | None = None) -> PackedLayout:
-        cu_q = [0, *(s.q_end for s in self.segments)]
-        cu_k = [0, *(s.k_end for s in self.segments)]
-        shared = len(self.keys) != len(self.ids)
+        cu_q = np.array([0, *(s.q_end for s in self.segments)], dtype=np.int32)
+        cu_k = np.array([0, *(s.k_end for s in self.segments)], dtype=np.int32)
         return PackedLayout(
             segments=tuple(self.segments),
-            cu_q=torch.tensor(cu_q, dtype=torch.int32, device=device),
-            cu_k=torch.tensor(cu_k, dtype=torch.int32, device=device),
-            keys=torch.tensor(self.keys, device=device) if shared else None,
+            cu_q=_moved([cu_q], device),
+            cu_k=_moved([cu_k], device),
+            keys=_moved(self.keys, device) if cu_k[-1] != cu_q[-1] else None,
             store=store,
         )
 
     def inputs(self, layout: PackedLayout) -> dict[str, object]:
         device = layout.cu_q.device
-        return {
-            "input_ids": torch.tensor([self.ids], device=device),
-            "position_ids": torch.tensor([self.positions], device=device),
-            "layout": layout,
-        }
+        ids, positions = _moved(self.ids, device)[None], _moved(self.positions, device)[None]
+        return {"input_ids": ids, "position_ids": positions, "layout": layout}
+
+
+def _moved(pieces: Sequence[Piece], device: torch.device) -> Tensor:
+    """Pieces side by side, on the device; the copy runs beside the host."""
+    tensor = torch.from_numpy(np.concatenate(pieces))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def pack(groups: Sequence[Group], *, sampled: Tensor) -> TokenBatch:
@@ -133,28 +140,30 @@ def pack(groups: Sequence[Group], *, sampled: Tensor) -> TokenBatch:
         groups: from :func:`bins`.
         sampled: (B, T) log-probabilities of all completions of the rollouts as sampled; its device is the pack's.
     """
-    row = _Row()
-    states: list[int] = []
+    row, device = _Row(), sampled.device
+    states: list[Piece] = []
+    targets: list[Piece] = []
     for group in groups:
-        prompt = row.add(group.prompt, range(0))
+        prompt = row.add(np.array(group.prompt, dtype=np.int64), range(0))
         for completion in group.completions:
-            states.append(prompt[-1])
-            if len(completion) > 1:
-                states.extend(row.add(completion[:-1], prompt))
-    device = sampled.device
-    rows = [r for group in groups for r in group.rows]
-    completions = [c for group in groups for c in group.completions]
-    lengths = torch.tensor([len(c) for c in completions])
-    sequence = torch.arange(len(rows)).repeat_interleave(lengths)
-    inside = torch.arange(sampled.shape[1]) < lengths[:, None]
+            tokens = np.array(completion, dtype=np.int64)
+            targets.append(tokens)
+            states.append(np.arange(prompt[-1], prompt[-1] + 1))
+            if len(tokens) > 1:
+                place = row.add(tokens[:-1], prompt)
+                states.append(np.arange(place.start, place.stop))
+    rows = np.array([r for group in groups for r in group.rows])
+    lengths = np.array([len(tokens) for tokens in targets])
+    sequence = np.arange(len(rows)).repeat(lengths)
+    column = np.concatenate([np.arange(n) for n in lengths])
     return TokenBatch(
-        rows=torch.tensor(rows, device=device),
+        rows=_moved([rows], device),
         inputs=row.inputs(row.layout(device)),
-        states=torch.tensor(states, device=device),
-        targets=torch.tensor([t for c in completions for t in c], device=device),
-        sequence=sequence.to(device),
-        lengths=lengths.to(device),
-        sampled=sampled[rows][inside.to(device)],
+        states=_moved(states, device),
+        targets=_moved(targets, device),
+        sequence=_moved([sequence], device),
+        lengths=_moved([lengths], device),
+        sampled=sampled[_moved([rows[sequence]], device), _moved([column], device)],
     )
 
 
@@ -167,8 +176,7 @@ def pack_prompts(
         The trunk's keyword arguments, and (P,) the place of each prompt's last token.
     """
     row = _Row()
-    ends = [row.add(prompt, range(0))[-1] for prompt in prompts]
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    owner = torch.tensor(slots).repeat_interleave(lengths).to(device)
-    store = (cache, owner, torch.tensor(row.positions, device=device))
-    return row.inputs(row.layout(device, store)), torch.tensor(ends, device=device)
+    ends = np.array([row.add(np.array(prompt, dtype=np.int64), range(0))[-1] for prompt in prompts])
+    owner = np.array(slots).repeat([len(prompt) for prompt in prompts])
+    store = (cache, _moved([owner], device), _moved(row.positions, device))
+    return row.inputs(row.layout(device, store)), _moved([ends], device)

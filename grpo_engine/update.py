@@ -23,6 +23,7 @@ from grpo_engine.processes import Processes
 
 _SUMS = ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "difference")
 """What is summed over the tokens of a batch, in the order of the columns of the sums."""
+_LOW = _SUMS.index("clip_ratio/low_mean")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Update:
     ) -> None:
         self._scorer, self._reference, self._objective = scorer, reference, objective
         self._old_from_sampler, self._quantile, self._processes = old_from_sampler, entropy_quantile, processes
+        self._totals = totals
         self._first = True
         self._passes = []
         for batch in batches:
@@ -93,9 +95,9 @@ class Update:
         """Forward and backward over all passes, then one optimizer step.
 
         Returns:
-            The loss; means over the tokens that went through the policy, of all processes: kl, entropy, clip
-            ratios and, in the first epoch, the difference between sampler and trainer; the gradient norm before
-            clipping.
+            The loss; clip ratios over all trained tokens of all processes; means over those that went through the
+            policy: kl, entropy and, in the first epoch, the difference between sampler and trainer; the gradient
+            norm before clipping.
         """
         masks = self._entropy_masks() if self._quantile < 1 else [None] * len(self._passes)
         device = self._processes.device
@@ -179,8 +181,12 @@ class Update:
         mean = metrics.pop("difference")
         if self._first:
             metrics |= self._sampler_metrics(mean, differences)
-        low, high = metrics["clip_ratio/low_mean"], metrics["clip_ratio/high_mean"]
-        metrics["clip_ratio"] = metrics["clip_ratio/region_mean"] = None if low is None else low + (high or 0.0)
+        # Tokens that were left out are clipped nowhere, so the shares are known for the whole batch.
+        low, high = (value / max(self._totals.tokens, 1) for value in totals[_LOW : _LOW + 2])
+        metrics |= {"clip_ratio/low_mean": low, "clip_ratio/high_mean": high}
+        metrics["clip_ratio"] = metrics["clip_ratio/region_mean"] = low + high
+        if self._objective.loss.absolute_cap:
+            metrics["cispo_clip_ratio"] = high
         if self._reference is None:  # without a reference there is no KL to report
             del metrics["kl"]
         return metrics

@@ -97,6 +97,6 @@ class StepGraphs:
         graph = torch.cuda.CUDAGraph()
         pool = next(iter(self._graphs.values())).pool() if self._graphs else None
         torch.cuda.synchronize()
-        with torch.cuda.graph(graph, pool=pool):
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # others may use the device
             self._step(slots, self._limit)
         return graph

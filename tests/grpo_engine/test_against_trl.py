@@ -261,32 +261,34 @@ class TestSettings:
         assert min(norms[1]) > 0.2  # each step was clipped
 
 
-@pytest.mark.parametrize(
-    "layout",
-    [
-        {"token_budget": 40},  # a pass holds one group, or a part of one
-        {"rollout_backend": "generate"},  # padded
-        {"rollout_backend": "generate", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
-        {"gradient_checkpointing": True},
-    ],
-    ids=lambda layout: ", ".join(f"{name} {value}" for name, value in layout.items()),
-)
-class TestLayouts:
-    """Whatever passes ours splits a batch into, TRL's one micro-batch gives the same."""
+class TestPasses:
+    """Whatever passes ours splits a batch into, it gives what TRL's one micro-batch gives."""
 
     @pytest.mark.parametrize("loss", list(LOSSES))
-    def test_the_split_changes_nothing(self, runs: Runs, layout: dict[str, Any], loss: str) -> None:
+    @pytest.mark.parametrize(
+        "passes",
+        [
+            {"token_budget": 40},  # a group each, or a part of one
+            {"rollout_backend": "generate"},  # padded
+            {"rollout_backend": "generate", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
+        ],
+        ids=["small packs", "padded", "padded, four of them"],
+    )
+    def test_the_split_changes_nothing(self, runs: Runs, passes: dict[str, Any], loss: str) -> None:
         settings = variant(loss, "corrected KL", 2)
         trl = runs.trl(**settings)
-        same(runs.ours(**{**settings, **layout}), trl)
+        same(runs.ours(**{**settings, **passes}), trl)
 
+    def test_activations_that_are_computed_again_change_nothing(self, runs: Runs) -> None:
+        settings = variant("gspo", "corrected KL", 2)
+        trl = runs.trl(**settings)
+        same(runs.ours(**settings, gradient_checkpointing=True), trl)
 
-@pytest.mark.parametrize("old", ["sampler", "trainer"])
-@pytest.mark.parametrize("loss", list(LOSSES))
-def test_with_one_update_both_sources_of_the_old_policy_give_trls_weights(runs: Runs, loss: str, old: str) -> None:
-    settings = variant(loss, "corrected KL", 1)
-    trl = runs.trl(**settings)
-    same(runs.ours(**settings, old_logprobs=old), trl)
+    @pytest.mark.parametrize("loss", list(LOSSES))
+    def test_with_one_update_the_trainer_and_the_sampler_are_the_same_old_policy(self, runs: Runs, loss: str) -> None:
+        settings = variant(loss, "corrected KL", 1)
+        trl = runs.trl(**settings)
+        same(runs.ours(**settings, old_logprobs="trainer"), trl)
 
 
 class TestRewards:
@@ -333,7 +335,7 @@ class TestMetrics:
 
     @pytest.mark.parametrize("name", [*NAMES, *MORE])
     def test_a_number_of_trls_name_is_trls_number(self, runs: Runs, name: str) -> None:
-        ours, trl = runs.both(**variant("dapo", "KL", 2))
+        ours, trl = runs.both(**variant("dapo", "corrected KL", 2))
         logged = [
             (mine[name], theirs[name])
             for mine, theirs in zip(ours.metrics, trl.metrics, strict=True)
@@ -350,8 +352,10 @@ class TestWhatOursLeavesOut:
         same_gradients(ours, trl)
         flat = {row["prompt"] for row in ROWS if row["flat"]}
         for step, tokens in zip(trl.advantages, ours.tokens, strict=True):
-            sequences = [len(prompt) + len(text) + 1 for prompt, text in step if prompt not in flat]
-            assert 0 < tokens <= sum(sequences)
+            prompts = {prompt for prompt, _ in step} - flat
+            # A prompt goes in once, a completion without its last token: the end token, or that of a full length.
+            texts = [min(len(text), LENGTH - 1) for prompt, text in step if prompt in prompts]
+            assert tokens == sum(map(len, prompts)) + sum(texts)
 
 
 class TestWhereTRLDiffersFromItself:

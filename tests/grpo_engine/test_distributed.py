@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -31,33 +32,71 @@ SETTINGS = {
     "use_cpu": True,
     "disable_tqdm": True,
 }
+CASES: dict[str, dict[str, Any]] = {
+    "reference": {},
+    "groups without advantage": {"beta": 0.0, "loss_type": "dapo", "num_iterations": 1, "token_budget": 20},
+    "sequences, top entropy": {"loss_type": "gspo", "top_entropy_quantile": 0.5},
+    "generate": {"beta": 0.0, "loss_type": "cispo", "epsilon_high": 5.0, "rollout_backend": "generate"},
+}
+"""Settings that differ between the runs."""
 EVALUATED = 5  # rows: the last chunk leaves nothing for the second process
 SCRIPT = """
 import importlib.util, json, sys
+from pathlib import Path
+
+import pytest
 import torch
 from grpo_engine import GRPOConfig, GRPOTrainer
+from grpo_engine.optim import MasterAdamW
+from grpo_engine.update import Update
 
-spec = importlib.util.spec_from_file_location("toys", {conftest!r})
-toys = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(toys)
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, {tests!r} + "/" + name + ".py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+toys = load("conftest")
+load("families").exact_norms(pytest.MonkeyPatch())
+gradients, passes = [], []
+clip, begin = MasterAdamW.clip, Update.__init__
+
+
+def _clip(self, max_norm):
+    gradients.append(torch.cat([g.flatten().clone() for g in self.gradients(fill=True)]))
+    return clip(self, max_norm)
+
+
+def _begin(self, *args, **kwargs):
+    passes.append(len(kwargs["batches"]))
+    begin(self, *args, **kwargs)
+
+
+MasterAdamW.clip, Update.__init__ = _clip, _begin
 
 
 def reward(completions, letter, log_metric, **columns):
     log_metric("logged", sum(map(len, completions)) / len(completions))
-    return [None if len(c) == 5 else c.count(l) + 0.1 * len(c) for c, l in zip(completions, letter)]
+    return [
+        1.0 if l in "abc" else None if len(c) == 5 else c.count(l) + 0.1 * len(c) for c, l in zip(completions, letter)
+    ]
 
 
 tokenizer = toys.make_tokenizer()
 rows = json.load(open({rows!r}))
-config = GRPOConfig(**json.load(open({settings!r})))
-trainer = GRPOTrainer(
-    toys.make_model(tokenizer), reward, config, rows, rows[:{evaluated}], processing_class=tokenizer
-)
-state = trainer.train()
-rank = trainer.accelerator.process_index
-torch.save(toys.flat(trainer.model), config.output_dir + f"/weights-{{rank}}.pt")
-if rank == 0:
-    json.dump(state.log_history, open(config.output_dir + "/history.json", "w"))
+for folder in {folders!r}:
+    gradients.clear(), passes.clear()
+    config = GRPOConfig(**json.load(open(folder + "/settings.json")))
+    model = toys.make_model(tokenizer).double()
+    trainer = GRPOTrainer(model, reward, config, rows, rows[:{evaluated}], processing_class=tokenizer)
+    state = trainer.train()
+    rank = trainer.accelerator.process_index
+    seen = {{"weights": toys.flat(trainer.model), "gradients": torch.stack(gradients), "passes": passes}}
+    torch.save(seen, folder + f"/seen-{{rank}}.pt")
+    if rank == 0:
+        json.dump(state.log_history, open(folder + "/history.json", "w"))
 """
 
 
@@ -68,18 +107,20 @@ def free_port() -> int:
 
 
 def launch(folder: Path, rows: Any, processes: int) -> Path:
-    """Train in `processes` processes; the folder of the run."""
-    run = folder / f"of-{processes}"
-    run.mkdir()
+    """Train every case in `processes` processes; the folder of the runs, one for each case."""
+    runs = folder / f"of-{processes}"
     share = {"per_device_train_batch_size": 16 // processes, "per_device_eval_batch_size": 8 // processes}
-    (run / "settings.json").write_text(json.dumps({**SETTINGS, **share, "output_dir": str(run)}))
-    (run / "rows.json").write_text(json.dumps(rows))
-    script = run / "train.py"
+    for case, settings in CASES.items():
+        (runs / case).mkdir(parents=True)
+        settings = {**SETTINGS, **settings, **share, "output_dir": str(runs / case)}
+        (runs / case / "settings.json").write_text(json.dumps(settings))
+    (runs / "rows.json").write_text(json.dumps(rows))
+    script = runs / "train.py"
     script.write_text(
         SCRIPT.format(
-            conftest=str(Path(__file__).with_name("conftest.py")),
-            rows=str(run / "rows.json"),
-            settings=str(run / "settings.json"),
+            tests=str(Path(__file__).parent),
+            rows=str(runs / "rows.json"),
+            folders=[str(runs / case) for case in CASES],
             evaluated=EVALUATED,
         )
     )
@@ -97,14 +138,20 @@ def launch(folder: Path, rows: Any, processes: int) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return run
+    return runs
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("processes")
-    rows = [{"prompt": f"{a}+{b}=", "letter": "abcd"[a]} for a in range(4) for b in range(4)]
+    rows = [{"prompt": f"{a}+{b}="[-(a + 2) :], "letter": "abcd"[a]} for a in range(4) for b in range(4)]
     return launch(folder, rows, 1), launch(folder, rows, 2)
+
+
+@pytest.fixture(params=list(CASES))
+def runs(launched: tuple[Path, Path], request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """The folders of one case: by one process, and by two."""
+    return launched[0] / request.param, launched[1] / request.param
 
 
 def history(run: Path) -> list[dict[str, Any]]:
@@ -112,10 +159,34 @@ def history(run: Path) -> list[dict[str, Any]]:
     return found
 
 
+def seen(run: Path) -> list[dict[str, Any]]:
+    """What each process saw."""
+    return [torch.load(path) for path in sorted(run.glob("seen-*.pt"))]
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+def test_the_gradient_of_two_processes_is_that_of_one_and_not_divided_per_rank(runs: tuple[Path, Path]) -> None:
+    (one,), (first, second) = (seen(run) for run in runs)
+    assert one["gradients"].dtype == torch.float64
+    assert torch.equal(first["gradients"], second["gradients"])
+    assert len(one["gradients"]) == SETTINGS["max_steps"]
+    assert sum(bool(gradient.any()) for gradient in one["gradients"]) >= 2
+    for found, expected in zip(first["gradients"], one["gradients"], strict=True):
+        assert (found - expected).norm() <= 1e-6 * expected.norm()
+
+
 def test_two_processes_end_with_the_weights_of_one(runs: tuple[Path, Path]) -> None:
-    one, first, second = (torch.load(p) for p in (runs[0] / "weights-0.pt", *sorted(runs[1].glob("weights-*.pt"))))
+    one, first, second = (process["weights"] for run in runs for process in seen(run))
     assert torch.equal(first, second)
-    assert float((first - one).norm() / one.norm()) <= 1e-5
+    assert relative(first, one) <= 1e-6
+
+
+def test_a_process_whose_completions_all_lack_an_advantage_keeps_step(launched: tuple[Path, Path]) -> None:
+    first, second = (process["passes"] for process in seen(launched[1] / "groups without advantage"))
+    assert any((a == 0) != (b == 0) for a, b in zip(first, second, strict=True))
 
 
 def test_two_processes_log_the_rewards_and_losses_of_one(runs: tuple[Path, Path]) -> None:
@@ -127,7 +198,10 @@ def test_two_processes_log_the_rewards_and_losses_of_one(runs: tuple[Path, Path]
         for name, value in theirs.items():
             if name.startswith(("time/", "step_time", "tokens_per_second", "eval_runtime")):
                 continue
-            assert ours[name] == pytest.approx(value, rel=1e-4, abs=1e-6), (name, ours["step"])
+            if value is None:
+                assert ours[name] is None, (name, ours["step"])
+            else:
+                assert ours[name] == pytest.approx(value, rel=1e-4, abs=1e-6), (name, ours["step"])
             compared += 1
     assert compared > 100
 

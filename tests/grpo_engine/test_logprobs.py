@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +13,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import Gemma2Config, Gemma2ForCausalLM
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+)
 
 from grpo_engine import logprobs as module
 from grpo_engine.batching import TokenBatch, micro_batches
@@ -460,25 +468,31 @@ def test_a_head_that_is_one_matrix_is_fused_and_others_are_not(new_model: Callab
     assert isinstance(scorer_of(biased, sampling), PlainScorer)
 
 
-def test_a_model_that_caps_its_logits_is_scored_and_trained_with_the_cap() -> None:
+AFTER_THE_HEAD: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "Gemma 2 caps": (Gemma2Config, Gemma2ForCausalLM, {"final_logit_softcapping": 2.0, "head_dim": 8}),
+    "Granite divides": (GraniteConfig, GraniteForCausalLM, {"logits_scaling": 4.0}),
+    "Cohere multiplies": (CohereConfig, CohereForCausalLM, {"logit_scale": 0.25}),
+}
+
+
+@pytest.mark.parametrize("name", list(AFTER_THE_HEAD))
+def test_what_a_model_does_to_its_logits_after_the_head_is_in_scores_and_gradients(name: str) -> None:
+    config, make_model, changes = AFTER_THE_HEAD[name]
+    shape = {
+        "vocab_size": VOCAB,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "initializer_range": 0.7,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+    }
     torch.manual_seed(0)
-    config = Gemma2Config(
-        vocab_size=VOCAB,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        initializer_range=0.7,
-        final_logit_softcapping=2.0,
-        pad_token_id=0,
-        eos_token_id=1,
-        bos_token_id=2,
-    )
-    model = Gemma2ForCausalLM(config).eval()
-    twin = Gemma2ForCausalLM(config).eval()
-    twin.load_state_dict(model.state_dict())
+    model = make_model(config(**shape, **changes)).eval()
+    twin = copy.deepcopy(model)
     sampling, batch = Sampling(VOCAB, (1,)), batch_of(False, torch.float32)
     scored, _ = scorer_of(model, sampling).backward(batch, per_token(batch), whole=False, sums=zeros_for())
     expected = plain(twin, batch, sampling).logprobs

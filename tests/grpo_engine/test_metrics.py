@@ -13,7 +13,7 @@ import torch
 
 from grpo_engine import metrics
 from grpo_engine.metrics import Phases, RunLog
-from grpo_engine.summary import length_metrics, reward_metrics
+from grpo_engine.summary import SAMPLER_ALARM, length_metrics, reward_metrics, warnings_of
 
 
 def entries(folder: Path, name: str = metrics.METRICS) -> list[dict[str, Any]]:
@@ -148,3 +148,15 @@ def test_a_batch_in_which_nothing_was_scored_has_no_mean_and_only_dead_groups() 
         "rewards/one/mean": None,
         "rewards/one/std": None,
     }
+
+
+def test_a_step_is_warned_of_where_the_sampler_differs_or_nothing_was_scored() -> None:
+    name = "sampling/sampling_logp_difference/mean"
+    assert SAMPLER_ALARM == 0.05
+    for fine in (0.0, 0.0499, None):
+        assert warnings_of({"reward": 1.0, name: fine}) == []
+    assert warnings_of({"reward": 1.0}) == []  # a later update of the same rollouts
+    (differs,) = warnings_of({"reward": 1.0, name: 0.051})
+    assert "sampler and trainer differ by 0.051 per token" in differs
+    (unscored,) = warnings_of({"reward": None, name: 0.0})
+    assert "no completion was scored by any reward" in unscored

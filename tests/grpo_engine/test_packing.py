@@ -107,6 +107,13 @@ def test_everything_that_fits_together_is_one_pass() -> None:
     assert len(bins(GROUPS, total - 1)) == 2
 
 
+def test_small_groups_fill_the_bins_of_large_ones_whatever_their_order() -> None:
+    sizes = [4, 6, 4, 6]
+    groups = [Group([3] * size, [row], [[5]]) for row, size in enumerate(sizes)]
+    for order in (groups, groups[::-1], sorted(groups, key=lambda g: g.tokens)):
+        assert [sum(g.tokens for g in content) for content in bins(order, 10)] == [10, 10]
+
+
 def test_no_groups_need_no_pass() -> None:
     assert bins([], 100) == []
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from grpo_engine.attention import SlotCache
 from grpo_engine.rollout import GenerateSampler, Rollouts, SlotSampler
 from grpo_engine.rollout import slots as module
 from grpo_engine.rollout.graphs import StepGraphs, buckets
@@ -302,6 +303,20 @@ def test_too_little_memory_gives_fewer_slots_and_says_so(
     assert said == [f"memory holds {sampler.slots_in_use} of {ROWS} sequences at once; the others wait for a slot"]
 
 
+@pytest.mark.parametrize("slots", [1, 3, ROWS, None])
+@pytest.mark.parametrize("before", [2, None])
+def test_the_number_of_slots_may_change_between_two_rollouts(
+    policy: Any, expected: Rollouts, passes: list[tuple[int, int]], before: int | None, slots: int | None
+) -> None:
+    sampler = SlotSampler(policy, SAMPLING, slots=before)
+    sampler(PROMPTS, group=GROUP, chance=chance_of())
+    passes.clear()
+    sampler.slots = slots
+    assert_same(sampler(PROMPTS, group=GROUP, chance=chance_of()), expected)
+    assert sampler.slots_in_use == (slots or ROWS)
+    assert max(rows for rows, _ in passes) <= sampler.slots_in_use
+
+
 def test_enough_memory_is_not_worth_a_message(policy: Any) -> None:
     said: list[str] = []
     SlotSampler(policy, SAMPLING, slots=3, message=said.append)(PROMPTS, group=GROUP, chance=chance_of())
@@ -341,6 +356,20 @@ def test_a_prompt_is_read_once_for_its_group_and_a_finished_sequence_takes_no_mo
     assert sampler.wasted == 0
 
 
+def test_a_step_reads_no_further_than_the_longest_sequence(policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, int]] = []
+    real = SlotCache.step
+
+    def step(self: SlotCache, slots: Tensor, positions: Tensor, limit: int) -> Any:
+        read.append((limit, int(positions.max()) + 1))
+        return real(self, slots, positions, limit)
+
+    monkeypatch.setattr(SlotCache, "step", step)
+    SlotSampler(policy, SAMPLING, slots=6, steps=1)(PROMPTS, group=GROUP, chance=chance_of())
+    assert read
+    assert all(limit == used for limit, used in read)
+
+
 @pytest.mark.parametrize("steps", [2, 3, 8])
 def test_wasted_is_the_share_of_steps_that_finished_sequences_took(
     policy: Any, expected: Rollouts, passes: list[tuple[int, int]], steps: int
@@ -371,6 +400,16 @@ def test_a_prefill_holds_no_more_prompt_tokens_than_allowed(
     assert all(sum(lengths) <= 4 or len(lengths) == 1 for lengths in reads)
     assert [6] in reads  # a prompt above the limit is read alone
     assert any(len(lengths) > 1 for lengths in reads) or slots == 3
+
+
+def test_a_sequence_at_the_end_of_its_slot_waits_there_for_younger_ones(policy: Any) -> None:
+    prompts, none_at_first = [[7] * 12, [3], [4]], Sampling(vocab_size=VOCAB, eos_ids=(VOCAB + 1,))
+    chance = chance_of(3, seed=3)
+    free = GenerateSampler(policy, none_at_first, 0)(prompts, group=1, chance=chance).completion_ids
+    (early,) = {free[1][1]} - {*free[0], *free[2], free[1][0]}  # ends the second alone, so the third starts late
+    sampling = dataclasses.replace(none_at_first, eos_ids=(early,))
+    found = SlotSampler(policy, sampling, slots=2, steps=5)(prompts, group=1, chance=chance)
+    assert found.completion_ids == [free[0], free[1][:2], free[2]]
 
 
 @pytest.mark.parametrize("slots", [3, 6])

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Qwen2Config,
+    Qwen2ForSequenceClassification,
+)
 
-from grpo_engine import GRPOConfig, GRPOTrainer, RewardFailure, TrainingInterrupted
+from grpo_engine import GRPOConfig, GRPOTrainer, RewardFailure, TrainingInterrupted, learner
 from grpo_engine import trainer as module
+from grpo_engine.optim import MasterAdamW
+from grpo_engine.packing import bins, groups_of
 from grpo_engine.update import Update
+from tests.grpo_engine.families import exact_norms
+from tests.grpo_engine.families import make as make_family
 
 Make = Callable[..., GRPOTrainer]
 Weights = Callable[[torch.nn.Module], Tensor]
@@ -31,7 +45,8 @@ METRICS = {
     "completions/mean_length", "completions/min_length", "completions/max_length", "completions/clipped_ratio",
     "completions/mean_terminated_length", "completions/min_terminated_length", "completions/max_terminated_length",
     "entropy", "clip_ratio", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean",
-    "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max",
+    "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/p99.9",
+    "sampling/sampling_logp_difference/max",
     "time/rollout", "time/reward", "time/train", "time/other",
 }  # fmt: skip
 
@@ -126,6 +141,296 @@ def test_a_policy_in_bf16_trains_and_scores_what_it_samples(trainer: Make, weigh
     assert all(row["sampling/sampling_logp_difference/mean"] < 0.02 for row in history)
 
 
+# The same step, however it is computed.
+
+
+@pytest.fixture
+def gradients(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The gradient of every optimizer step, as one vector, before it is clipped."""
+    found: list[Tensor] = []
+    real = MasterAdamW.clip
+
+    def clip(self: Any, max_norm: float) -> Tensor:
+        found.append(torch.cat([g.flatten().clone() for g in self.gradients(fill=True)]))
+        return real(self, max_norm)
+
+    monkeypatch.setattr(MasterAdamW, "clip", clip)
+    return found
+
+
+def sometimes_flat(completions: Any, letter: list[str], **_: Any) -> list[float]:
+    """Groups of some rows have no advantage."""
+    return [
+        1.0 if wanted in "ab" else c.count(wanted) + 0.1 * len(c) for c, wanted in zip(completions, letter, strict=True)
+    ]
+
+
+def reversed_bins(groups: Any, token_budget: int) -> Any:
+    return bins(groups, token_budget)[::-1]
+
+
+def all_groups(prompt_ids: Any, completion_ids: Any, kept: Any) -> Any:
+    assert not all(kept)
+    return groups_of(prompt_ids, completion_ids, [True] * len(kept))
+
+
+COMPUTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a pass for each completion": ({"token_budget": 1}, {}),
+    "passes of some groups": ({"token_budget": 30}, {}),
+    "one pass": ({"token_budget": 100_000}, {}),
+    "passes in reverse": ({"token_budget": 15}, {"bins": reversed_bins}),
+    "groups without advantage kept": ({"token_budget": 30}, {"groups_of": all_groups}),
+    "generate": ({"rollout_backend": "generate"}, {}),
+    "generate, small micro-batches": (
+        {"rollout_backend": "generate", "per_device_train_batch_size": 2, "gradient_accumulation_steps": 8},
+        {},
+    ),
+    "few slots": ({"rollout_slots": 3}, {}),
+    "gradient checkpointing": ({"gradient_checkpointing": True}, {}),
+}
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "gspo"])
+@pytest.mark.parametrize("how", list(COMPUTED))
+def test_the_gradients_of_a_run_are_the_same_however_they_are_computed(
+    trainer: Make, new_model: Any, gradients: list[Tensor], monkeypatch: pytest.MonkeyPatch, how: str, loss_type: str
+) -> None:
+    exact_norms(monkeypatch)
+    settings, patches = COMPUTED[how]
+    common = {"rewards": sometimes_flat, "loss_type": loss_type, "num_iterations": 2, "max_steps": 4}
+    common |= {"adam_epsilon": 1e-4}  # a gradient of 0 would give the sign of its rounding
+    expected = trainer(model=new_model().double(), **common).train().log_history
+    for name, value in patches.items():
+        monkeypatch.setattr(learner, name, value)
+    got = trainer(model=new_model().double(), **{**common, **settings}).train().log_history
+    whole, other = gradients[:4], gradients[4:]
+    assert [row["reward"] for row in got] == [row["reward"] for row in expected]
+    assert any(row["frac_reward_zero_std"] > 0 for row in expected)
+    for one, two in zip(other, whole, strict=True):
+        assert two.dtype == torch.float64
+        assert relative(one, two) <= 1e-6
+
+
+@pytest.mark.parametrize("backend", ["slots", "generate"])
+@pytest.mark.parametrize("truncation", [{}, {"top_p": 0.8}, {"top_k": 6}, {"top_k": 8, "top_p": 0.9}], ids=str)
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.3])
+def test_the_trainer_agrees_with_the_sampler_on_every_token(
+    trainer: Make, new_model: Any, temperature: float, truncation: dict[str, Any], backend: str
+) -> None:
+    model = new_model(initializer_range=0.3)  # distributions that are far from flat
+    run = trainer(model=model, temperature=temperature, rollout_backend=backend, max_steps=1, **truncation)
+    (row,) = run.train().log_history
+    name = "sampling/sampling_logp_difference"
+    assert 0 <= row[f"{name}/mean"] <= row[f"{name}/p99.9"] <= row[f"{name}/max"] <= 1e-5
+
+
+@pytest.mark.parametrize("backend", ["slots", "generate"])
+def test_sampler_and_trainer_as_the_old_policy_give_the_same_gradient(
+    trainer: Make, gradients: list[Tensor], backend: str
+) -> None:
+    for old in ("sampler", "trainer"):
+        trainer(old_logprobs=old, rollout_backend=backend, max_steps=1).train()
+    assert relative(*gradients) <= 1e-5  # fp32 noise of the ratio, which is 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "from_sampler"),
+    [
+        ({}, True),
+        ({"num_iterations": 2}, False),
+        ({"old_logprobs": "trainer"}, False),
+        ({"old_logprobs": "sampler"}, True),
+    ],
+    ids=str,
+)
+def test_the_old_policy_is_the_one_of_the_settings(
+    trainer: Make, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], from_sampler: bool
+) -> None:
+    found = []
+
+    class Recorded(Update):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            found.append(kwargs["old_from_sampler"])
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(learner, "Update", Recorded)
+    trainer(max_steps=1, **settings).train()
+    assert found == [from_sampler]
+
+
+@pytest.mark.parametrize("old", ["sampler", "trainer"])
+def test_a_sampler_that_thinks_tokens_unlikely_is_capped(trainer: Make, gradients: list[Tensor], old: str) -> None:
+    class Shifted:
+        """Says that every token was e times less likely than it was."""
+
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            rollouts = self.inner(*args, **kwargs)
+            inside = rollouts.logprobs != 0
+            return dataclasses.replace(rollouts, logprobs=rollouts.logprobs - inside.float())
+
+    weights_of = {}
+    for shifted, cap in ((False, 2.0), (True, 1.5), (True, 100.0)):
+        # with a clip that never binds the ratio is the weight of a token's gradient
+        run = trainer(old_logprobs=old, rollout_is_cap=cap, epsilon_high=1000.0, max_steps=1)
+        if shifted:
+            run._collector._sampler = Shifted(run._collector._sampler)
+        (row,) = run.train().log_history
+        assert row["sampling/sampling_logp_difference/mean"] == pytest.approx(float(shifted), abs=1e-5)
+        weights_of[shifted, cap] = gradients[-1]
+    plain = weights_of[False, 2.0]
+    if old == "trainer":  # the old policy is the trainer's; the cap limits the weight of each token
+        torch.testing.assert_close(weights_of[True, 1.5], 1.5 * plain, rtol=1e-3, atol=1e-6)
+    else:  # the ratio itself is capped: no gradient passes above
+        assert not weights_of[True, 1.5].any()
+    torch.testing.assert_close(weights_of[True, 100.0], math.e * plain, rtol=1e-3, atol=1e-6)
+
+
+# Every variant runs.
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "cispo": {"loss_type": "cispo", "epsilon_high": 5.0},
+    "gspo": {"loss_type": "gspo"},
+    "sapo": {"loss_type": "sapo"},
+    "dr_grpo": {"loss_type": "dr_grpo"},
+    "bnpo": {"loss_type": "bnpo"},
+    "delta": {"delta": 1.5},
+    "tokens of high entropy": {"top_entropy_quantile": 0.3},
+    "ratio of the sequence": {"importance_sampling_level": "sequence"},
+    "k1": {"kl_estimator": "k1", "beta": 0.1},
+    "k2": {"kl_estimator": "k2", "beta": 0.1, "use_bias_correction_kl": False},
+    "one update, corrected": {"old_logprobs": "trainer", "num_iterations": 1},
+    "batch scale, truncated masked": {"scale_rewards": "batch", "mask_truncated_completions": True},
+}
+
+
+@pytest.mark.parametrize("backend", ["slots", "generate"])
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_every_variant_trains_with_finite_numbers(
+    trainer: Make, weights: Weights, new_model: Any, variant: str, backend: str
+) -> None:
+    settings = {"num_iterations": 2, "max_steps": 4, "token_budget": 30, **VARIANTS[variant]}
+    run = trainer(rewards=sometimes_flat, rollout_backend=backend, **settings)
+    history = run.train().log_history
+    for row in history:
+        assert all(math.isfinite(value) for value in row.values() if value is not None)
+        assert row["loss"] is not None
+        assert row["grad_norm"] > 0
+    assert relative(weights(run.model), weights(new_model())) > 0.01
+
+
+EQUAL_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adamw_torch": {"optim": "adamw_torch"},
+    "offloaded": {"offload_optimizer": True},
+}
+
+
+@pytest.mark.parametrize("name", list(EQUAL_OPTIMIZERS))
+def test_where_the_optimizer_is_and_how_its_kernel_is_written_changes_nothing(
+    trainer: Make, weights: Weights, name: str
+) -> None:
+    plain, other = trainer(adam_epsilon=1e-4), trainer(adam_epsilon=1e-4, **EQUAL_OPTIMIZERS[name])
+    plain.train()
+    other.train()
+    assert relative(weights(other.model), weights(plain.model)) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optim_moments": "bfloat16"},
+        {"bf16": True},
+        {"bf16": True, "optim_moments": "bfloat16", "offload_optimizer": True},
+    ],
+    ids=str,
+)
+def test_moments_and_weights_in_half_precision_move_the_policy_as_full_ones_do(
+    trainer: Make, weights: Weights, new_model: Any, settings: dict[str, Any]
+) -> None:
+    start = weights(new_model())
+    plain, half = trainer(adam_epsilon=1e-4), trainer(adam_epsilon=1e-4, **settings)
+    plain.train()
+    assert all(math.isfinite(row["loss"]) for row in half.train().log_history)
+    moved, expected = weights(half.model) - start, weights(plain.model) - start
+    assert torch.cosine_similarity(moved, expected, dim=0) > 0.8
+    states = half._policy.optimizer.inner.state.values()
+    wanted = torch.bfloat16 if "optim_moments" in settings else torch.float32
+    assert {state[name].dtype for state in states for name in ("exp_avg", "exp_avg_sq")} == {wanted}
+    assert {p.dtype for p in half.model.parameters()} == {torch.bfloat16 if "bf16" in settings else torch.float32}
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")  # torch's own, in its compiler
+def test_a_compiled_rollout_samples_the_same_completions(trainer: Make, new_model: Any) -> None:
+    texts = []
+    for compiled in (False, True):
+        run = trainer(
+            model=new_model(num_hidden_layers=1), compile_rollout=compiled, max_completion_length=3, max_steps=1
+        )
+        run.train()
+        texts.append([row["completion"] for row in log_file(run, "completions.jsonl")])
+    assert texts[0] == texts[1]
+
+
+# Models that the own attention does not serve.
+
+
+def ranked(completions: Any, **_: Any) -> list[float]:
+    return [float(i % 4) for i in range(len(completions))]
+
+
+def capped(tokenizer: Any) -> Any:
+    torch.manual_seed(0)
+    return Gemma2ForCausalLM(
+        Gemma2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            pad_token_id=0,
+            eos_token_id=1,
+            bos_token_id=None,
+        )
+    )
+
+
+@pytest.mark.parametrize("family", ["Gemma2", "GPT2"])
+def test_a_model_of_another_attention_is_refused_and_trains_with_generate(
+    trainer: Make, weights: Weights, tokenizer: Any, absolute: Any, family: str
+) -> None:
+    make = {"Gemma2": lambda: capped(tokenizer), "GPT2": lambda: copy.deepcopy(absolute)}[family]
+    with pytest.raises(ValueError, match=rf"{family}.* can not use the own rollouts: .*set rollout_backend='generate'"):
+        trainer(model=make())
+    run = trainer(model=make(), rewards=ranked, rollout_backend="generate", disable_dropout=True)
+    for row in run.train().log_history:
+        assert math.isfinite(row["loss"])
+        assert row["sampling/sampling_logp_difference/max"] < 1e-4
+    assert relative(weights(run.model), weights(make())) > 1e-3
+
+
+def test_a_sliding_window_shorter_than_prompt_and_completion_is_refused_before_training(
+    trainer: Make, tokenizer: Any
+) -> None:
+    def windowed(window: int) -> Any:
+        return make_family("mistral", vocab_size=len(tokenizer), sliding_window=window)
+
+    long = {"rewards": ranked, "max_completion_length": 12, "max_steps": 1}  # prompts have four tokens
+    with pytest.raises(ValueError, match=r"sliding window of 15 tokens is shorter than .*\(16 tokens\).*'generate'"):
+        trainer(model=windowed(15), **long)
+    with pytest.raises(ValueError, match=r"sliding window of 15 tokens"):
+        trainer(
+            model=windowed(15), **{**long, "max_completion_length": 11}, eval_data=[{"prompt": "1" * 5, "letter": "a"}]
+        )
+    for settings in ({"model": windowed(16)}, {"model": windowed(15), "rollout_backend": "generate"}):
+        (row,) = trainer(**long, **settings).train().log_history
+        assert row["sampling/sampling_logp_difference/max"] < 1e-4
+
+
 # What rewards see.
 
 
@@ -167,9 +472,13 @@ def test_rewards_of_conversations_see_messages(trainer: Make, kind: Any) -> None
     assert run.state.log_history[0]["reward"] == pytest.approx(sum(lengths) / 16)
 
 
-def test_what_was_sampled_is_what_is_scored_and_what_is_trained(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", ["slots", "generate"])
+def test_what_was_sampled_is_what_is_scored_and_what_is_trained(
+    trainer: Make, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
     scored: list[list[int]] = []
     updates: list[dict[str, Any]] = []
+    flat = range(4, 8)  # a group that teaches nothing
 
     class Recorded(Update):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -178,23 +487,22 @@ def test_what_was_sampled_is_what_is_scored_and_what_is_trained(trainer: Make, m
 
     def reward(completions: Any, completion_ids: Any, **_: Any) -> list[float]:
         scored.extend(completion_ids)
-        return [float(i % 3) for i in range(len(completions))]
+        return [1.0 if i in flat else float(i % 4) for i in range(len(completions))]
 
-    monkeypatch.setattr(module, "Update", Recorded)
+    monkeypatch.setattr(learner, "Update", Recorded)
     trainer(rewards=reward, max_steps=1, mask_truncated_completions=True, per_device_train_batch_size=4,
-            gradient_accumulation_steps=4).train()  # fmt: skip
+            gradient_accumulation_steps=4, rollout_backend=backend, token_budget=15).train()  # fmt: skip
     (update,) = updates
     trained = {
-        row: ids[mask].tolist()
-        for micro in update["micros"]
-        for row, ids, mask in zip(micro.rows.tolist(), micro.input_ids, micro.completion_mask, strict=True)
+        row: batch.targets[batch.sequence == i].tolist()
+        for batch in update["batches"]
+        for i, row in enumerate(batch.rows.tolist())
     }
-    assert [trained[i] for i in range(16)] == scored
-    ended = [ids[-1] == 1 for ids in scored]
-    assert 0 < sum(ended) < 16
-    assert update["trained"].tolist() == ended
+    ended = [i for i, ids in enumerate(scored) if ids[-1] == 1]
+    assert 0 < len({*ended} & {*flat}) < len(ended) < 16
+    assert trained == {i: scored[i] for i in ended if i not in flat}
     assert update["totals"].completions == 16
-    assert update["totals"].tokens == sum(len(ids) for ids, end in zip(scored, ended, strict=True) if end)
+    assert update["totals"].tokens == sum(len(scored[i]) for i in ended)
 
 
 def test_a_truncated_completion_is_trained_unless_it_is_masked(trainer: Make, weights: Weights) -> None:
@@ -300,6 +608,39 @@ def test_the_phases_of_a_step_add_up_to_its_time(trainer: Make, rows: Any) -> No
         assert "time/save" not in row  # neither saving nor evaluating is part of a step
         tokens = row["completions/mean_length"] * 16
         assert row["tokens_per_second"] == pytest.approx(tokens / row["step_time"])
+
+
+def test_each_phase_is_counted_once_and_nothing_else_takes_time(
+    trainer: Make, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def takes(seconds: float, function: Any) -> Any:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            clock[0] += seconds
+            return function(*args, **kwargs)
+
+        return timed
+
+    monkeypatch.setattr("grpo_engine.metrics.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(Update, "epoch", takes(100.0, Update.epoch))
+
+    def slow(completions: Any, **_: Any) -> list[float]:
+        clock[0] += 10.0
+        return [float(len(c)) for c in completions]
+
+    def slower(**arguments: Any) -> list[float]:
+        return slow(**arguments)
+
+    monkeypatch.setattr(module, "forecast", takes(1000.0, module.forecast))  # before the first step
+    run = trainer(rewards=[slow, slower], num_iterations=2, max_steps=4, eval_data=rows[:2], eval_strategy="steps")
+    run._collector._sampler = takes(1.0, run._collector._sampler)
+    history = [row for row in run.train().log_history if "reward" in row]
+    for row in history:
+        times = {k.removeprefix("time/"): v for k, v in row.items() if k.startswith("time/") and v}
+        first = row["step"] % 2 == 1  # the second step uses the same rollouts
+        assert times == ({"rollout": 1.0, "reward": 20.0, "train": 100.0} if first else {"train": 100.0})
+        assert row["step_time"] == sum(times.values())
 
 
 def test_an_entry_of_several_steps_is_their_mean(trainer: Make) -> None:
@@ -432,7 +773,9 @@ RESUMED: dict[str, dict[str, Any]] = {
         "weight_decay": 0.1,
     },
     "bf16": {"bf16": True, "learning_rate": 1e-3},
-    "dropout": {"model": {"attention_dropout": 0.3}},
+    "dropout": {"model": {"attention_dropout": 0.3}, "rollout_backend": "generate"},
+    "transformers' generate": {"rollout_backend": "generate"},
+    "offloaded moments in bf16": {"offload_optimizer": True, "optim_moments": "bfloat16", "bf16": True},
     "accumulation": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
 }
 

@@ -269,6 +269,7 @@ def run_ours(start: Path, tokenizer: Any, folder: Path, settings: dict[str, Any]
     trainer = GRPOTrainer(model, rewards, config, ROWS, processing_class=tokenizer)
     recorder = Recorder(moved(trainer.model))
     sampler = FixedRollouts(trainer, start)
+    trainer.plan()  # measures with passes of its own
     with (
         recorder.watching(),
         mock.patch.object(trainer._collector, "_sample", sampler),
