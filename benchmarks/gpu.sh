@@ -1,27 +1,60 @@
 #!/usr/bin/env bash
 # CUDA correctness, then speed and peak memory against TRL, in under 8 minutes on one large GPU.
-#   benchmarks/gpu.sh [OUT]          writes OUT/*.json and OUT/gpu.txt (default: benchmarks/results)
-#   DRY=1 benchmarks/gpu.sh          the same commands on the CPU with small sizes
-set -euo pipefail
+#   benchmarks/gpu.sh [OUT]              writes OUT/gpu.txt and OUT/gpu-*.json (default: benchmarks/results)
+#   DRY=1 benchmarks/gpu.sh [OUT]        the same parts on the CPU with small sizes
+#   PARTS="checks fixed" benchmarks/gpu.sh [OUT]      only these, from: checks fixed geometric large rollout default
+# The parts come in the order of their importance; each has a limit and all together have SECONDS_IN_ALL. What a part
+# finds is written as it is found, and a part that fails or is stopped does not stop the next.
+#
+# needs: torch>=2.11 (CUDA), transformers>=5.17, tokenizers, accelerate, safetensors, jinja2, rich, psutil, matplotlib;
+#        trl==1.16.0 datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 for TRL, which also take pyarrow>=24, pandas,
+#        xxhash, fsspec. Without the second line everything but TRL's side runs. No network, no C compiler except for
+#        the last check (torch.compile) and for TRL's Triton kernels.
+set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-benchmarks/results}
 mkdir -p "$out"
 python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
+parts=${PARTS:-checks fixed geometric large rollout default}
+in_all=${SECONDS_IN_ALL:-460}
 if [ "${DRY:-0}" = 1 ]; then
-  checks="--device cpu"; sizes="tiny"; shape="--device cpu --prompts 2 --completion 16 --prompt 16 --micro 16 --steps 1 --repeat 1"
+  device=cpu; small=tiny; large=tiny; largest=tiny; ends=20
+  shape="--prompts 2 --completion 16 --prompt 16 --micro 16 --steps 1 --repeat 1"
 else
-  checks="--device cuda"; sizes="0.5b 1.5b"; shape="--device cuda --prompts 32 --completion 512 --prompt 128 --micro 32 --steps 2 --repeat 1"
+  device=cuda; small=0.5b; large=1.5b; largest=7b; ends=256
+  shape="--prompts 64 --completion 512 --prompt 128 --micro 32 --steps 3 --repeat 1"
 fi
+
+# part NAME LIMIT COMMAND...: run it if it was asked for and there is time; "@" in the command is its seconds.
+part() {
+  local name=$1 limit=$2 left=$((in_all - SECONDS)) code=0
+  shift 2
+  [[ " $parts " == *" $name "* ]] || return 0
+  echo "== $name, at second $SECONDS: ${*//@/$limit}"
+  [ "$left" -lt "$limit" ] && limit=$left
+  if [ "$limit" -lt 15 ]; then echo "left out: $left s are left"; return 0; fi
+  timeout --kill-after=5 $((limit + 5)) "${@//@/$limit}" || code=$?
+  [ "$code" = 0 ] || echo "$name ended with status $code"
+}
+
+step() {  # PART LIMIT NAME ARGUMENTS...
+  local name=$1 limit=$2 file=$3
+  shift 3
+  part "$name" "$limit" "$python" benchmarks/step.py --device $device $shape --total @ --json "$out/gpu-$file.json" "$@"
+}
+
 {
   date -u +%Y-%m-%dT%H:%MZ
-  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null || echo "no GPU"
-  "$python" -c "import torch, transformers; print('torch', torch.__version__, 'transformers', transformers.__version__)"
-  "$python" benchmarks/cuda_checks.py $checks
-  for size in $sizes; do
-    echo "== $size, completions of full length"
-    timeout 170 "$python" benchmarks/step.py --size "$size" $shape --json "$out/gpu-$size-full.json" || echo "ended: $?"
-  done
-  echo "== ${sizes%% *}, completions of geometric length"
-  timeout 120 "$python" benchmarks/step.py --size "${sizes%% *}" $shape --eos-share 256 --json "$out/gpu-${sizes%% *}-geometric.json" || echo "ended: $?"
+  echo "benchmarks/gpu.sh, parts: $parts"
+  nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm --format=csv,noheader 2>/dev/null || echo "no GPU"
+  part checks 90 "$python" benchmarks/cuda_checks.py --device $device --seconds 75
+  step fixed 125 fixed --size $small --trainers ours,trl-best --budget 40
+  step geometric 105 geometric --size $small --trainers ours,trl-best --budget 35 --eos-share $ends
+  step large 105 large --size $large --trainers ours,trl-best --budget 30
+  step rollout 60 rollout --size $largest --rollout-only --budget 20
+  beside=()
+  [ -f "$out/gpu-fixed.json" ] && beside=(--beside "$out/gpu-fixed.json")
+  step default 120 default --size $small --trainers trl-default --budget 45 "${beside[@]}"
+  echo "== ended at second $SECONDS"
 } 2>&1 | tee "$out/gpu.txt"

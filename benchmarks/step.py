@@ -25,6 +25,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # all trainers alike: spinning threads drown the figures
 
 TRAINERS = ("trl-default", "trl-best", "ours")
+SHORTEST = 10.0
+"""Seconds in which no process gets to its first step."""
 
 
 def arguments() -> argparse.Namespace:
@@ -55,14 +58,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rollout-only", action="store_true", help="our rollouts alone, without a trainer")
     parser.add_argument("--budget", type=float, default=1e9, help="seconds of steps of a trainer")
     parser.add_argument("--limit", type=float, default=1e9, help="seconds of a trainer's process")
+    parser.add_argument("--total", type=float, default=1e9, help="seconds of all processes together")
     parser.add_argument("--json", type=Path, help="write all figures here, as they come")
+    parser.add_argument("--beside", type=Path, help="figures of an earlier call, to be compared with in the table")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def collect(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Run one trainer in a process and gather what it wrote, also if it failed or was stopped."""
+def collect(name: str, args: argparse.Namespace, limit: float) -> dict[str, Any]:
+    """Run one trainer in a process of at most `limit` seconds and gather what it wrote, also if it was stopped."""
+    if limit < SHORTEST:
+        print(f"{name}: left out, the {args.total:.0f} s of this call are used up", flush=True)
+        return {"steps": [], "error": "no time left"}
     with tempfile.TemporaryDirectory() as folder:
         path, log = Path(folder) / "record.jsonl", Path(folder) / "log"
         command = [sys.executable, __file__, *sys.argv[1:], "--one", name, "--record", str(path)]
@@ -70,11 +78,11 @@ def collect(name: str, args: argparse.Namespace) -> dict[str, Any]:
         with log.open("w") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
             try:
-                process.wait(args.limit)
+                process.wait(limit)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                error = f"stopped after {args.limit:.0f} s"
+                error = f"stopped after {limit:.0f} s"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         tail = log.read_text(encoding="utf-8", errors="replace")[-3_000:]
     gathered: dict[str, Any] = {"steps": []}
@@ -125,14 +133,15 @@ def main() -> int:
         print(f"--trainers: no trainer {sorted(unknown)[0]!r}; there are {', '.join(TRAINERS)}", file=sys.stderr)
         return 2
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    known = surroundings(args)
+    known, begin = surroundings(args), time.monotonic()
     for _ in range(args.repeat):
         for name in names:
-            runs[name].append(collect(name, args))
+            runs[name].append(collect(name, args, min(args.limit, args.total - (time.monotonic() - begin))))
             if args.json:
                 text = json.dumps({"environment": known, "arguments": vars(args), "runs": runs}, indent=1, default=str)
                 args.json.write_text(text + "\n", encoding="utf-8")
-    report(args, runs, known)
+    earlier = json.loads(args.beside.read_text(encoding="utf-8"))["runs"] if args.beside else {}
+    report(args, earlier | runs, known)
     return 1 if any(one.get("error") for results in runs.values() for one in results) else 0
 
 

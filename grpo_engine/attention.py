@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -108,19 +109,21 @@ class PackedLayout:
             return self._flash(q, k, v, scale)[None]
         return self._dense(q, k, v, scale)[None]
 
+    @cached_property
+    def _longest(self) -> tuple[int, int]:
+        """Tokens of the longest queries and the longest keys of a segment."""
+        return max(s.q_end - s.q_start for s in self.segments), max(s.k_end - s.k_start for s in self.segments)
+
     def _flash(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
         from torch.nn.attention.varlen import varlen_attn  # needs a CUDA build
 
-        longest_q = max(s.q_end - s.q_start for s in self.segments)
-        longest_k = max(s.k_end - s.k_start for s in self.segments)
         out = varlen_attn(
             q,
             k,
             v,
             self.cu_q,
             self.cu_k,
-            longest_q,
-            longest_k,
+            *self._longest,
             scale=scale,
             window_size=(-1, 0),  # causal, aligned at the end: the first query of a suffix sees the whole prompt
             enable_gqa=q.shape[1] != k.shape[1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,14 @@ class Policy:
             compiled=config.compile_rollout,
         )
 
-    def use_slots(self, slots: int) -> None:
-        """Let rollouts decode so many sequences at once, as planned; without slots this changes nothing."""
+    def use_slots(self, slots: int, message: Callable[[str], None]) -> None:
+        """Let rollouts decode so many sequences at once, as planned; without slots this changes nothing.
+
+        Args:
+            message: told when memory lowers their number.
+        """
         if isinstance(self.sampler, SlotSampler):
-            self.sampler.slots = slots
+            self.sampler.slots, self.sampler.message = slots, message
 
     def schedule(self, total_steps: int) -> Any:
         """The learning-rate schedule over the whole run."""

@@ -100,8 +100,8 @@ def draw(logits: Tensor, chance: Tensor, sampling: Sampling) -> tuple[Tensor, Te
         (N,) token ids and (N,) log-probabilities under the distribution; NaN where the logits are not finite.
     """
     if sampling.temperature == 0:
-        token = logits[:, : sampling.vocab_size].argmax(-1)
-        return token, torch.zeros_like(chance)
+        top, token = logits[:, : sampling.vocab_size].max(-1)
+        return token, (top - top).to(chance.dtype)  # 0, or NaN where the logits are not finite
     scores = sampling_logits(logits, sampling)
     top = scores.amax(-1, keepdim=True)
     mass = (scores - top).exp_()

@@ -39,9 +39,10 @@ def refusal(model: Any) -> str | None:
     kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}
     if kinds:
         return f"it has layers of the kind {sorted(kinds)[0]!r}"
-    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    if rope in _POSITIONS_BY_LENGTH:
-        return f"its rotary positions depend on the longest sequence of a batch (rope_type {rope!r})"
+    rope = getattr(config, "rope_parameters", None) or {}
+    for kind in (rope, *rope.values()):  # one for all layers, or one for each kind of layer
+        if isinstance(kind, dict) and kind.get("rope_type") in _POSITIONS_BY_LENGTH:
+            return f"its rotary positions depend on the longest sequence of a batch (rope_type {kind['rope_type']!r})"
     for name in ("attention_dropout", "attn_pdrop"):
         if getattr(config, name, 0.0):
             return f"it has attention dropout ({name} = {getattr(config, name)}); load it with {name}=0.0"
@@ -89,6 +90,8 @@ def check_window(model: Any, longest: int) -> None:
 def _probed(model: Any) -> str | None:
     try:
         error = probe(model)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as failure:
         return f"a forward pass with it failed ({type(failure).__name__}: {failure})"
     limit = _TOLERANCE.get(model.dtype, _HALF_TOLERANCE)

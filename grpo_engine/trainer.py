@@ -172,8 +172,12 @@ class GRPOTrainer:
         """
         if self._plan is None:
             self._plan = forecast(self._policy, self.args, prompt_lengths=self._train.lengths())
-            self._policy.use_slots(self._plan.slots)
+            self._policy.use_slots(self._plan.slots, self._say)
         return self._plan
+
+    def _say(self, text: str) -> None:
+        if self._display is not None:
+            self._display.message(text)
 
     def _announce(self, phase: str) -> None:
         if self._display is not None:

@@ -40,7 +40,7 @@ def plain_head(model: Any) -> bool:
     head = model.get_output_embeddings()
     config = trunk(model).config
     capped = getattr(config, "final_logit_softcapping", None)
-    scaled = getattr(config, "logit_scale", None) or getattr(config, "logits_scaling", None)
-    if capped or scaled or type(head) is not nn.Linear:
+    scales = (getattr(config, name, None) for name in ("logit_scale", "logits_scaling", "lm_head_multiplier"))
+    if capped or any(scale not in (None, 1) for scale in scales) or type(head) is not nn.Linear:
         return False
     return head.bias is None

@@ -48,6 +48,7 @@ class _State:
         done: (S,) whether the sequence has ended (a free slot is done).
         chance: (S, C+1) numbers for the draws.
         tokens, logprobs: (S, C+1) what was drawn; column C takes what a finished sequence draws.
+        longest: () the longest completion of this rollout, at most C.
     """
 
     token: Tensor
@@ -57,6 +58,7 @@ class _State:
     chance: Tensor
     tokens: Tensor
     logprobs: Tensor
+    longest: Tensor
 
     @classmethod
     def empty(cls, slots: int, length: int, device: torch.device) -> _State:
@@ -72,6 +74,7 @@ class _State:
             chance=zeros(*wide, dtype=torch.float32),
             tokens=zeros(*wide),
             logprobs=zeros(*wide, dtype=torch.float32),
+            longest=zeros(),
         )
 
     def move(self, sources: Tensor, targets: Tensor) -> None:
@@ -92,7 +95,8 @@ class SlotSampler:
         message: told when memory lowers the number of slots.
 
     Attributes:
-        slots: as given.
+        slots: as given, or what memory allowed since.
+        message: as given.
         slots_in_use: of the last rollout.
         wasted: share of the last rollout's sequence steps that finished sequences took.
     """
@@ -110,10 +114,11 @@ class SlotSampler:
         self._model, self._sampling, self.slots = model, sampling, slots
         on_cuda = model.get_output_embeddings().weight.is_cuda
         self._steps = steps or (STEPS if on_cuda else 1)
-        self._message = message
+        self.message = message
         self._forward = torch.compile(hidden_states) if compiled else hidden_states
         self._cache: SlotCache | None = None
         self._state: _State | None = None
+        self._lowered = False
         self._eos: Tensor = torch.tensor(sampling.eos_ids)
         self._graphs = StepGraphs(self._step)
         self.slots_in_use = 0
@@ -126,6 +131,21 @@ class SlotSampler:
         Raises:
             torch.OutOfMemoryError: not even one slot fits.
         """
+        while True:
+            try:
+                return self._rollouts(prompt_ids, group, chance)
+            except FloatingPointError:
+                self.release()  # its keys and values are not finite either, and a mask of -inf does not hide NaN
+                raise
+            except torch.OutOfMemoryError:  # beside the slots: the prompts, the logits, a graph
+                fewer = (self._cache.slots if self._cache else 1) // 2
+                self.release()
+                if not fewer:
+                    raise
+                self.slots = fewer
+                self.message(f"out of memory in the rollout: it starts again with {fewer} sequences at once")
+
+    def _rollouts(self, prompt_ids: Sequence[list[int]], group: int, chance: Tensor) -> Rollouts:
         rows, longest = chance.shape
         length = max(map(len, prompt_ids)) + longest
         self._graphs.watch([*self._model.parameters()])
@@ -139,13 +159,15 @@ class SlotSampler:
     def release(self) -> None:
         """Give the memory of the slots back; the next rollout takes it again."""
         self._cache = self._state = None
+        self._lowered = False  # whether memory holds no more slots than there are
         self._graphs.forget()
 
     def _room(self, slots: int, length: int, longest: int) -> int:
         """See that there are buffers for so many sequences of such a length; returns how many there are."""
         cache, state = self._cache, self._state
-        if cache and state and cache.slots >= slots and cache.length >= length and state.tokens.shape[1] > longest:
-            return slots
+        enough = cache and (cache.slots >= slots or self._lowered)
+        if cache and state and enough and cache.length >= length and state.tokens.shape[1] > longest:
+            return min(slots, cache.slots)
         self.release()
         weight = self._model.get_output_embeddings().weight
         rounded = -(-length // ROUND) * ROUND if weight.is_cuda else length
@@ -161,8 +183,9 @@ class SlotSampler:
                     raise
                 slots = slots // 2
             else:
-                if slots < wanted:
-                    self._message(f"memory holds {slots} of {wanted} sequences at once; the others wait for a slot")
+                self._lowered = slots < wanted
+                if self._lowered:
+                    self.message(f"memory holds {slots} of {wanted} sequences at once; the others wait for a slot")
                 return slots
 
     def _step(self, slots: Tensor, limit: int) -> None:
@@ -194,7 +217,7 @@ class SlotSampler:
         count = count + ~done
         state.count[slots] = count
         ended = (drawn[:, None] == self._eos).any(1)
-        state.done[slots] = done | ended | (count == end)
+        state.done[slots] = done | ended | (count == state.longest)
 
     def _buffers(self) -> tuple[_State, SlotCache]:
         if self._state is None or self._cache is None:
@@ -213,9 +236,12 @@ class _Run:
         self._state, self._cache = sampler._buffers()
         device = self._state.token.device
         self._chance = chance.to(device)
+        self._state.longest.fill_(self._longest)  # buffers may be wider, and a graph reads it here
+        self._state.done.fill_(True)  # a rollout that was interrupted left sequences running
         self._waiting = deque(range(rows))
         self._free = list(range(slots))
         self._live: list[int] = []  # slots in use
+        self._slots = slots
         self._row = [0] * slots  # the completion in each slot
         self._count = [0] * slots  # tokens drawn in each slot, were it still running
         self._spent = 0
@@ -231,7 +257,7 @@ class _Run:
 
     def to_the_end(self) -> None:
         while self._waiting or self._live:
-            while self._waiting and len(self._free) >= min(self._group, len(self._waiting), self._cache.slots):
+            while self._waiting and len(self._free) >= min(self._group, len(self._waiting), self._slots):
                 self._admit()
             self._retire()
             if self._live:
@@ -327,4 +353,4 @@ class _Run:
         for source, target in zip(movers, holes, strict=True):
             self._row[target], self._count[target] = self._row[source], self._count[source]
         self._live = list(range(size))
-        self._free = list(range(size, self._cache.slots))
+        self._free = list(range(size, self._slots))

@@ -20,6 +20,8 @@ from transformers import (
     Gemma2ForCausalLM,
     GraniteConfig,
     GraniteForCausalLM,
+    HyperCLOVAXConfig,
+    HyperCLOVAXForCausalLM,
 )
 
 from grpo_engine import logprobs as module
@@ -400,6 +402,9 @@ class Fixed(nn.Module):
     def get_decoder(self) -> Callable[..., Any]:
         return lambda use_cache: SimpleNamespace(last_hidden_state=self.states[None])
 
+    def forward(self, **_: Any) -> Any:
+        return SimpleNamespace(logits=self.head(self.states)[None])
+
     def batch(self, targets: Sequence[int]) -> TokenBatch:
         n = len(targets)
         return TokenBatch(
@@ -471,6 +476,7 @@ def test_a_head_that_is_one_matrix_is_fused_and_others_are_not(new_model: Callab
 AFTER_THE_HEAD: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "Gemma 2 caps": (Gemma2Config, Gemma2ForCausalLM, {"final_logit_softcapping": 2.0, "head_dim": 8}),
     "Granite divides": (GraniteConfig, GraniteForCausalLM, {"logits_scaling": 4.0}),
+    "HyperCLOVA X multiplies by it": (HyperCLOVAXConfig, HyperCLOVAXForCausalLM, {"logits_scaling": 0.25}),
     "Cohere multiplies": (CohereConfig, CohereForCausalLM, {"logit_scale": 0.25}),
 }
 
