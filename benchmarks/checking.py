@@ -46,7 +46,7 @@ def run(checks: list[Check], *, device: str, first: int, failed: int, seconds: f
                 print(f"{word} {finding.name}: {finding.figure}", flush=True)
             if device != "cpu":
                 torch.cuda.synchronize()
-        except Exception as error:  # whatever it is, the checks after it are worth their time
+        except Exception as error:  # noqa: BLE001 - whatever it is, the checks after it are worth their time
             failed += 1
             print(f"FAIL {check.__name__}: {type(error).__name__}: {error}", flush=True)
             traceback.print_exc(file=sys.stdout)
@@ -61,7 +61,7 @@ def _again(first: int, failed: int, start: float) -> None:
     print("     the GPU is lost to this process; the next check runs in a fresh one", flush=True)
     os.environ["CHECKS_START"] = str(start)
     kept = [a for a in sys.argv if not a.startswith(("--first", "--failed"))]
-    os.execv(sys.executable, [sys.executable, *kept, f"--first={first}", f"--failed={failed}"])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, *kept, f"--first={first}", f"--failed={failed}"])
 
 
 def relative(found: torch.Tensor, expected: torch.Tensor) -> float:

@@ -26,7 +26,8 @@ def versions(device: str) -> Iterator[Finding]:
     """What there is, and the signatures that the engine calls."""
     import transformers
 
-    yield Finding("torch", None, f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
+    libraries = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    yield Finding("torch", None, f"{torch.__version__}, {libraries}")
     yield Finding("transformers", None, transformers.__version__)
     if device != "cpu":
         p = torch.cuda.get_device_properties(0)
@@ -128,7 +129,9 @@ def kernel_names(device: str) -> Iterator[Finding]:
     q, k, v = (torch.randn(64, h, 1, 64, device=device).bfloat16() for h in (HEADS, KV_HEADS, KV_HEADS))
     step = cache.step(slots, slots + 100, 640)
     layout, tokens = packed_layout(device)
-    given = [torch.randn(1, h, tokens, 64, device=device).bfloat16().requires_grad_() for h in (HEADS, KV_HEADS, KV_HEADS)]
+    given = [
+        torch.randn(1, h, tokens, 64, device=device).bfloat16().requires_grad_() for h in (HEADS, KV_HEADS, KV_HEADS)
+    ]
     runs: dict[str, Callable[[], Any]] = {
         "slots": lambda: step.attend(0, q, k, v, None),
         "pack": lambda: layout.attend(0, *given, None).sum().backward(),
@@ -146,8 +149,7 @@ def kernel_names(device: str) -> Iterator[Finding]:
 def decode_speed(device: str) -> Iterator[Finding]:
     """One layer's attention of one decoding step: do the flash kernels serve, or are dense ones faster?"""
     for slots, length in ((512, 640), (64, 640), (8, 2_048)) if device != "cpu" else ((4, 64),):
-        layers = max(2, 2**28 // (slots * length * KV_HEADS * 64 * 4)) if device != "cpu" else 2  # beyond the L2 cache
-        layers = min(layers, 64)
+        layers = min(64, max(2, 2**28 // (slots * length * KV_HEADS * 64 * 4)))  # beyond the L2 cache
         like = torch.empty((), dtype=torch.bfloat16, device=device)
         cache = SlotCache(like, layers=layers, kv_heads=KV_HEADS, head_dim=64, slots=slots, length=length)
         for one in (*cache.keys, *cache.values):
@@ -160,7 +162,10 @@ def decode_speed(device: str) -> Iterator[Finding]:
         kinds: dict[str, Callable[[int], Any]] = {
             "ours (write and attend)": lambda i, step=step, q=q, k=k, v=v: step.attend(i, q, k, v, None),
             "dense SDPA with a mask": lambda i, cache=cache, q=q, mask=mask: F.scaled_dot_product_attention(
-                q, *(_heads_first(c[i], cache.flash) for c in (cache.keys, cache.values)), attn_mask=mask, enable_gqa=True
+                q,
+                *(_heads_first(c[i], cache.flash) for c in (cache.keys, cache.values)),
+                attn_mask=mask,
+                enable_gqa=True,
             ),
         }
         moved = slots * length * KV_HEADS * 64 * 2 * 2
@@ -170,7 +175,8 @@ def decode_speed(device: str) -> Iterator[Finding]:
             except (RuntimeError, TypeError) as error:  # one kind may be missing; the other's time is still wanted
                 yield Finding(f"decoding, {slots} slots x {length}, {name}", None, f"{type(error).__name__}: {error}")
                 continue
-            figure = f"{1e6 * seconds:.0f} us, {moved / seconds / 1e12:.2f} TB/s of {BANDWIDTH / 1e12} (floor {1e6 * moved / BANDWIDTH:.0f} us)"
+            floor = f"floor {1e6 * moved / BANDWIDTH:.0f} us"
+            figure = f"{1e6 * seconds:.0f} us, {moved / seconds / 1e12:.2f} of {BANDWIDTH / 1e12} TB/s ({floor})"
             yield Finding(f"decoding, {slots} slots x {length}, {name}", None, figure)
 
 

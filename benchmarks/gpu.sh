@@ -31,8 +31,8 @@ part() {
   local name=$1 limit=$2 left=$((in_all - SECONDS)) code=0
   shift 2
   [[ " $parts " == *" $name "* ]] || return 0
-  echo "== $name, at second $SECONDS: ${*//@/$limit}"
   [ "$left" -lt "$limit" ] && limit=$left
+  echo "== $name, at second $SECONDS: ${*//@/$limit}"
   if [ "$limit" -lt 15 ]; then echo "left out: $left s are left"; return 0; fi
   timeout --kill-after=5 $((limit + 5)) "${@//@/$limit}" || code=$?
   [ "$code" = 0 ] || echo "$name ended with status $code"

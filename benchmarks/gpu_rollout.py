@@ -6,6 +6,7 @@ business of a user: the captured graphs and the calls that replay them.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -68,7 +69,7 @@ class MarkedSteps:
         """Milliseconds of a step, and the share of time between the end of a step and the begin of the next."""
         first, last = (int(len(self.marks) * part) for part in STEADY)
         marks = self.marks[first : max(last, first + 2)]
-        gaps = sum(self._apart(a[1], b[0]) for a, b in zip(marks, marks[1:], strict=False))
+        gaps = sum(self._apart(a[1], b[0]) for a, b in itertools.pairwise(marks))
         whole = self._apart(marks[0][0], marks[-1][1])
         return whole / len(marks), gaps / whole
 
@@ -103,6 +104,8 @@ def kernel_idle(run: Callable[[], object]) -> tuple[float, int]:
 
 def idle(sampler: SlotSampler, prompts: Sequence[list[int]], *, group: int, device: str) -> dict[str, Any]:
     """How long the device waits while decoding, from two short passes after one that captures the graphs.
+
+    Short completions see few keys, so their steps are the quickest and the share that waits is an upper bound.
 
     Returns:
         `step_ms`; `idle_between_steps`, the share of time that no step runs (the host looks at the flags, aims);

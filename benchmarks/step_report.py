@@ -46,7 +46,8 @@ def figures(results: list[dict[str, Any]], peak: float | None) -> dict[str, floa
 def report(args: argparse.Namespace, runs: Runs, known: dict[str, Any]) -> None:
     """Print the table, the predictions and the ratios."""
     print(f"{args.size}, {args.prompts} prompts x {args.group}, prompt {args.prompt}, completion <= {args.completion}")
-    versions = ", ".join(f"{name} {known[name]}" for name in ("python", "torch", "transformers", "trl") if name in known)
+    names = [name for name in ("python", "torch", "transformers", "trl") if name in known]
+    versions = ", ".join(f"{name} {known[name]}" for name in names)
     print(f"{known['device']}, {known['cores']} cores, {versions}")
     peak = peak_flops(known.get("name", ""))
     found = {name: figures(results, peak) for name, results in runs.items()}

@@ -88,9 +88,7 @@ def run_ours(args: argparse.Namespace, record: Record) -> None:
     model, tokenizer, rows = build(args.size, device=args.device, prompt=args.prompt, eos_share=args.eos_share)
     reward = Digits()
     with tempfile.TemporaryDirectory() as folder:
-        config = GRPOConfig(
-            **settings(args, folder, args.micro), token_budget=args.token_budget, log_completions=False
-        )
+        config = GRPOConfig(**settings(args, folder, args.micro), token_budget=args.token_budget, log_completions=False)
         trainer = GRPOTrainer(model, reward, config, rows, processing_class=tokenizer)
         plan = trainer.plan()
         seconds = {x.part: x.seconds for x in plan.lines if x.seconds is not None}
@@ -225,7 +223,7 @@ def run(name: str, args: argparse.Namespace) -> int:
     record = Record(args.record, args.device)
     try:
         RUNS[name](args, record)
-    except Exception as error:  # the parent reads the record and goes on
+    except Exception as error:  # noqa: BLE001 - the parent reads the record and goes on
         traceback.print_exc()
         record.write("error", error=f"{type(error).__name__}: {error}")
         return 1

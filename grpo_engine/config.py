@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from grpo_engine.advantages import SCALES
 from grpo_engine.objective import KL_ESTIMATORS, LOSSES
+from grpo_engine.optim import optimizer_named
 
 _T = TypeVar("_T")
 
@@ -163,6 +164,7 @@ class GRPOConfig:
             "eval_strategy": ("no", "steps"),
             "save_strategy": ("no", "steps"),
         }
+        optimizer_named(self.optim)
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")

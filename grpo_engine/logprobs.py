@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from grpo_engine.attention import own_attention
 from grpo_engine.batching import TokenBatch
 from grpo_engine.sampling import Sampling, sampling_logits
-from grpo_engine.trunk import head_weight, hidden_states, matmul_fp32, plain_head
+from grpo_engine.trunk import AfterHead, after_head, head_weight, hidden_states, matmul_fp32, plain_head
 
 CHUNK, CHUNK_ON_CUDA = 2**22, 2**27
 """Logits in flight at once: 16 MiB in fp32, and 512 MiB; three copies of it at the peak. Each chunk reads and writes
@@ -125,10 +125,15 @@ class FusedScorer:
 
 @dataclass(frozen=True)
 class PlainScorer:
-    """A scorer for every causal language model: its own head, chunks computed again in autograd's backward pass."""
+    """A scorer for every causal language model: its own head, chunks computed again in autograd's backward pass.
+
+    Attributes:
+        after: what the model does to its logits after the head.
+    """
 
     model: Any
     sampling: Sampling
+    after: AfterHead = AfterHead()
 
     @torch.no_grad()
     def score(self, batch: TokenBatch) -> Scored:
@@ -153,7 +158,7 @@ class PlainScorer:
         return Scored(torch.cat(logprobs), torch.cat(entropies).detach())
 
     def _chunk(self, head: Any, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = _soft_capped(head(hidden), self.model)
+        logits = self.after(head(hidden))
         logp = sampling_logits(logits, self.sampling, keep=targets).log_softmax(-1)
         plain = logp.detach()
         entropy = -(plain.exp() * plain.masked_fill(plain == -torch.inf, 0.0)).sum(-1)
@@ -162,13 +167,9 @@ class PlainScorer:
 
 def scorer_of(model: Any, sampling: Sampling) -> Scorer:
     """The fused scorer where the model's head allows it, the plain one elsewhere."""
-    return FusedScorer(model, sampling) if plain_head(model) else PlainScorer(model, sampling)
-
-
-def _soft_capped(logits: Tensor, model: Any) -> Tensor:
-    """Gemma 2 squeezes its logits after the head; other models leave them."""
-    cap = getattr(getattr(model, "config", None), "final_logit_softcapping", None)
-    return logits if not cap else torch.tanh(logits / float(cap)) * float(cap)
+    if plain_head(model):
+        return FusedScorer(model, sampling)
+    return PlainScorer(model, sampling, after_head(model))
 
 
 def chunks(hidden: Tensor, weight: Tensor) -> Iterator[slice]:

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from grpo_engine.attention import cache_for, own_attention
 from grpo_engine.packing import Group, pack, pack_prompts
-from grpo_engine.rollout.generate import dropout_off
-from grpo_engine.trunk import hidden_states, plain_head, trunk
+from grpo_engine.trunk import dropout_off, hidden_states, plain_head, trunk
 
 _REMEDY = "set rollout_backend='generate', which serves every model"
 _POSITIONS_BY_LENGTH = ("dynamic", "longrope")  # rotary angles that depend on the longest sequence of a batch
@@ -32,8 +31,6 @@ def refusal(model: Any) -> str | None:
     config = trunk(model).config
     if not getattr(trunk(model), "_supports_attention_backend", False):
         return "its attention can not be exchanged in transformers"
-    if not plain_head(model):
-        return "its logits are not hidden states times one matrix (a bias, soft-capping, scaling or an adapter)"
     if getattr(config, "attn_logit_softcapping", None):
         return f"it soft-caps attention (attn_logit_softcapping = {config.attn_logit_softcapping})"
     kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}
@@ -46,6 +43,8 @@ def refusal(model: Any) -> str | None:
     for name in ("attention_dropout", "attn_pdrop"):
         if getattr(config, name, 0.0):
             return f"it has attention dropout ({name} = {getattr(config, name)}); load it with {name}=0.0"
+    if not plain_head(model):
+        return "its logits are not hidden states times one matrix (a bias, soft-capping, scaling or an adapter)"
     return None
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+_ROUNDING = 0.02
+"""Relative: logits in bf16 are rounded at 0.004."""
 
 
 def trunk(model: Any) -> Any:
@@ -35,12 +41,67 @@ def matmul_fp32(left: Tensor, right: Tensor) -> Tensor:
     return product.float() if half else product
 
 
-def plain_head(model: Any) -> bool:
-    """Whether the logits are hidden states times one matrix: no bias, no soft-capping, no adapter."""
+@contextmanager
+def dropout_off(model: Any) -> Iterator[None]:
+    """The model is in evaluation mode inside of the block."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+@dataclass(frozen=True)
+class AfterHead:
+    """What a model does to its logits after the head: most nothing, some a scale (Granite, Cohere), Gemma 2 a cap.
+
+    Attributes:
+        scale: the logits are multiplied by it.
+        cap: they are squeezed into (-cap, cap) by a tangent.
+    """
+
+    scale: float = 1.0
+    cap: float | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """(..., V) the model's logits from the head's."""
+        logits = logits if self.scale == 1 else logits * self.scale
+        return logits if not self.cap else torch.tanh(logits / self.cap) * self.cap
+
+
+@torch.no_grad()
+def after_head(model: Any) -> AfterHead:
+    """Find out what a model does to its logits after the head, from one forward pass of a few tokens.
+
+    The names that configurations have for it say too little: `logits_scaling` divides in one and multiplies in
+    another.
+
+    Raises:
+        ValueError: neither a scale nor the configuration's cap explains the logits.
+    """
     head = model.get_output_embeddings()
-    config = trunk(model).config
-    capped = getattr(config, "final_logit_softcapping", None)
-    scales = (getattr(config, name, None) for name in ("logit_scale", "logits_scaling", "lm_head_multiplier"))
-    if capped or any(scale not in (None, 1) for scale in scales) or type(head) is not nn.Linear:
-        return False
-    return head.bias is None
+    device = head.weight.device
+    ids = torch.arange(1, 5, device=device)[None] % head.weight.shape[0]
+    with dropout_off(model):
+        raw = head(hidden_states(model, input_ids=ids)).double()
+        own = model(input_ids=ids, use_cache=False).logits.double()
+    cap = getattr(trunk(model).config, "final_logit_softcapping", None)
+    scale = float((own * raw).sum() / raw.square().sum().clamp(min=1e-30))
+    candidates = [AfterHead(scale=1.0 if abs(scale - 1) < _ROUNDING else scale)]
+    candidates += [AfterHead(cap=float(cap))] if cap else []
+    errors = [float((found(raw) - own).norm() / own.norm().clamp(min=1e-30)) for found in candidates]
+    best = min(range(len(errors)), key=errors.__getitem__)
+    if errors[best] > _ROUNDING:
+        raise ValueError(
+            f"{type(model).__name__} does something to its logits after the head that is neither a scale nor "
+            f"final_logit_softcapping (they differ by {errors[best]:.1e}); it can not be scored"
+        )
+    return candidates[best]
+
+
+def plain_head(model: Any) -> bool:
+    """Whether the logits are hidden states times one matrix: no bias, no capping, no scale, no adapter."""
+    head = model.get_output_embeddings()
+    matrix = type(head) is nn.Linear and getattr(head, "bias", None) is None
+    return matrix and after_head(model) == AfterHead()

@@ -18,6 +18,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from grpo_engine.rollouts import Rollouts, rollouts_of
 from grpo_engine.sampling import Sampling, draw
+from grpo_engine.trunk import dropout_off
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,3 @@ def generating(model: Any, config: GenerationConfig) -> Iterator[None]:
             yield
     finally:
         model.generation_config = own
-
-
-@contextmanager
-def dropout_off(model: Any) -> Iterator[None]:
-    """The model is in evaluation mode inside of the block."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -23,11 +23,10 @@ from torch import Tensor
 
 from grpo_engine.attention import SlotCache, cache_for, own_attention
 from grpo_engine.packing import pack_prompts
-from grpo_engine.rollout.generate import dropout_off
 from grpo_engine.rollout.graphs import StepGraphs
 from grpo_engine.rollouts import Rollouts, rollouts_of
 from grpo_engine.sampling import Sampling, draw
-from grpo_engine.trunk import head_weight, hidden_states, matmul_fp32
+from grpo_engine.trunk import dropout_off, head_weight, hidden_states, matmul_fp32
 
 STEPS = 8
 """Tokens between two looks at the done flags on CUDA: a finished sequence idles for half of them on average."""

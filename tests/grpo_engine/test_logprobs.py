@@ -466,8 +466,8 @@ def test_the_gradient_of_a_half_precision_head_is_summed_in_fp32(monkeypatch: py
 def test_a_head_that_is_one_matrix_is_fused_and_others_are_not(new_model: Callable[..., Any], sampling: Any) -> None:
     model = new_model()
     assert isinstance(scorer_of(model, sampling), FusedScorer)
-    model.config.final_logit_softcapping = 2.0
-    assert isinstance(scorer_of(model, sampling), PlainScorer)
+    model.config.final_logit_softcapping = 2.0  # a name in the configuration that the model does not act on
+    assert isinstance(scorer_of(model, sampling), FusedScorer)
     biased = new_model(tie_word_embeddings=False)
     biased.lm_head = nn.Linear(32, sampling.vocab_size)
     assert isinstance(scorer_of(biased, sampling), PlainScorer)

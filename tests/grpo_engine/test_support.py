@@ -85,7 +85,7 @@ def test_gpt2_is_refused_for_its_attention_dropout_with_the_argument_that_turns_
 
 
 def test_gemma2_is_refused() -> None:
-    assert "soft-capping" in message_of(other("Gemma2", head_dim=8))
+    assert "soft-caps" in message_of(other("Gemma2", head_dim=8))
 
 
 def test_soft_capped_attention_is_refused_by_its_name() -> None:
