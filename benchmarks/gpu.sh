@@ -2,7 +2,7 @@
 # CUDA correctness, then speed and peak memory against TRL, in under 8 minutes on one large GPU.
 #   benchmarks/gpu.sh [OUT]              writes OUT/gpu.txt and OUT/gpu-*.json (default: benchmarks/results)
 #   DRY=1 benchmarks/gpu.sh [OUT]        the same parts on the CPU with small sizes
-#   PARTS="checks fixed" benchmarks/gpu.sh [OUT]      only these, from: checks fixed geometric large rollout default
+#   PARTS="checks fixed" benchmarks/gpu.sh [OUT]      only these, from: checks fixed geometric large rollout default compiled
 # The parts come in the order of their importance; each has a limit and all together have SECONDS_IN_ALL. What a part
 # finds is written as it is found, and a part that fails or is stopped does not stop the next.
 #
@@ -16,7 +16,7 @@ out=${1:-benchmarks/results}
 mkdir -p "$out"
 python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
-parts=${PARTS:-checks fixed geometric large rollout default}
+parts=${PARTS:-checks fixed geometric large rollout default compiled}
 in_all=${SECONDS_IN_ALL:-460}
 if [ "${DRY:-0}" = 1 ]; then
   device=cpu; small=tiny; large=tiny; largest=tiny; ends=20
@@ -56,5 +56,6 @@ step() {  # PART LIMIT NAME ARGUMENTS...
   beside=()
   [ -f "$out/gpu-fixed.json" ] && beside=(--beside "$out/gpu-fixed.json")
   step default 120 default --size $small --trainers trl-default --budget 45 "${beside[@]}"
+  part compiled 60 "$python" benchmarks/cuda_checks.py --device $device --only compiled
   echo "== ended at second $SECONDS"
 } 2>&1 | tee "$out/gpu.txt"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from profiling import heaviest, idle_share, kernels_of
 
 from grpo_engine.rollout import Rollouts, SlotSampler
 from grpo_engine.sampling import uniforms
@@ -77,31 +78,6 @@ class MarkedSteps:
         return float(first.elapsed_time(second)) if self._cuda else 1e3 * (second - first)
 
 
-def kernel_idle(run: Callable[[], object]) -> tuple[float, int]:
-    """The share of time in which no kernel runs, of the steady part, and how many kernels that part has.
-
-    The profiler lengthens the gaps between the kernels of a graph a little: an upper bound.
-    """
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        run()
-        torch.cuda.synchronize()
-    spans = sorted(
-        (e.time_range.start, e.time_range.end)
-        for e in profile.events()
-        if e.device_type == torch.autograd.DeviceType.CUDA and e.time_range.end > e.time_range.start
-    )
-    if not spans:
-        raise RuntimeError("the profiler saw no kernel")
-    begin, end = spans[0][0], max(e for _, e in spans)
-    low, high = (begin + (end - begin) * part for part in STEADY)
-    busy, reached, kernels = 0.0, low, 0
-    for start, stop in spans:
-        start, stop = max(start, reached), min(stop, high)
-        if stop > start:
-            busy, reached, kernels = busy + stop - start, stop, kernels + 1
-    return 1 - busy / (high - low), kernels
-
-
 def idle(sampler: SlotSampler, prompts: Sequence[list[int]], *, group: int, device: str) -> dict[str, Any]:
     """How long the device waits while decoding, from two short passes after one that captures the graphs.
 
@@ -109,8 +85,9 @@ def idle(sampler: SlotSampler, prompts: Sequence[list[int]], *, group: int, devi
 
     Returns:
         `step_ms`; `idle_between_steps`, the share of time that no step runs (the host looks at the flags, aims);
-        `idle_kernels`, the share that no kernel runs, gaps within a step included; `kernels_per_step`; `error`
-        where one of them could not be had.
+        `idle_kernels`, the share that no kernel runs, gaps within a step included (the profiler lengthens those
+        a little: an upper bound); `kernels_per_step`; `heaviest`, the kernels that take most time; `error` where
+        the profiler failed.
     """
     cuda = device != "cpu"
     found: dict[str, Any] = {}
@@ -131,12 +108,13 @@ def idle(sampler: SlotSampler, prompts: Sequence[list[int]], *, group: int, devi
         found["step_ms"], found["idle_between_steps"] = marked.between()
     finally:
         sampler._graphs = graphs
-    if cuda:
-        try:
-            found["idle_kernels"], kernels = kernel_idle(run)
-            found["kernels_per_step"] = kernels / ((IDLE_STEPS - 1) * (STEADY[1] - STEADY[0]))
-        except (RuntimeError, AttributeError, ValueError) as error:  # the profiler's tracing may be refused
-            found["error"] = f"{type(error).__name__}: {error}"
+    try:
+        kernels = kernels_of(run, cuda=cuda)
+        found["idle_kernels"] = idle_share(kernels, STEADY)
+        found["kernels_per_step"] = len(kernels) / (IDLE_STEPS - 1)
+        found["heaviest"] = heaviest(kernels)
+    except Exception as error:  # noqa: BLE001 - tracing may be refused where this runs
+        found["error"] = f"{type(error).__name__}: {error}"
     return found
 
 

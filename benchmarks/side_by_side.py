@@ -87,7 +87,9 @@ def report(runs: dict[str, list[dict[str, Any]]], arguments: str) -> None:
     import torch
 
     print(f"arguments: {arguments or 'none'}; {os.cpu_count()} cores, torch {torch.__version__}, {platform.platform()}")
-    print(f"{'':24} {'step s':>8} {'rollout s':>10} {'peak MB':>8} {'fill':>6} {'faster':>7} {'memory':>7}  busy before")
+    print(
+        f"{'':24} {'step s':>8} {'rollout s':>10} {'peak MB':>8} {'fill':>6} {'faster':>7} {'memory':>7}  busy before"
+    )
     first: tuple[float, float] | None = None
     for name, results in runs.items():
         step = statistics.median(r["step_wall_s"]["median"] for r in results)

@@ -76,10 +76,13 @@ def details(args: argparse.Namespace, one: dict[str, Any], median: dict[str, flo
         print(f"slots {step['slots']}, wasted {step['wasted']:.1%} of the sequence steps")
     if "capture" in one:
         print(f"graphs: {one['capture']['graphs']} captured in {one['capture']['seconds']:.2f} s")
-    if "idle" in one:
-        shares = [f"{k} {v:.1%}" for k, v in one["idle"].items() if k.startswith("idle")]
-        other = [f"{k} {v if isinstance(v, str) else f'{v:.2f}'}" for k, v in one["idle"].items() if k[:4] != "idle"]
-        print(f"decoding: {', '.join(shares + other)} (wanted: idle <= 5%)")
+    for name, part in (("decoding", one.get("idle", {})), ("update", one.get("update", {}))):
+        shares = [f"{k} {v:.1%}" for k, v in part.items() if k.startswith("idle")]
+        other = [f"{k} {v:.2f}" for k, v in part.items() if isinstance(v, float) and not k.startswith("idle")]
+        if part:
+            print(f"{name}: {', '.join([*shares, *other])} {part.get('error', '')}")
+        for kernel in part.get("heaviest", ()) if args.device != "cpu" else ():
+            print(f"    {kernel['share']:6.1%} {kernel['ms']:10.2f} ms {kernel['calls']:7,} x {kernel['name']}")
     if "plan" in one and median:
         plan = one["plan"]
         planned = max(v for k, v in plan["peak"].items() if k != "host") / 2**20

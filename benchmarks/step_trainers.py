@@ -19,11 +19,13 @@ import json
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from gpu_rollout import clock_captures, idle, rollouts_alone
+from profiling import heaviest, idle_share, kernels_of
 from step_model import Digits, build
 from step_work import training_flops
 
@@ -83,8 +85,10 @@ def work(args: argparse.Namespace, model: Any, lengths: list[int]) -> dict[str, 
 
 def run_ours(args: argparse.Namespace, record: Record) -> None:
     """The steps of grpo_engine, its plan, and its idle time in decoding."""
+    import grpo_engine.trainer
     from grpo_engine import GRPOConfig, GRPOTrainer
 
+    grpo_engine.trainer.write_report = lambda folder: None  # pictures are not what is measured
     model, tokenizer, rows = build(args.size, device=args.device, prompt=args.prompt, eos_share=args.eos_share)
     reward = Digits()
     with tempfile.TemporaryDirectory() as folder:
@@ -96,8 +100,10 @@ def run_ours(args: argparse.Namespace, record: Record) -> None:
         sampler = trainer._policy.sampler
         captures = clock_captures(sampler)
         inner, begin = trainer._step, time.perf_counter()
+        last: list[Any] = []
 
         def step(*given: Any) -> None:
+            last[:] = given
             inner(*given)
             row = trainer.state.log_history[-1]
             times = {name: row[f"time/{name}"] for name in ("rollout", "reward", "train", "other")}
@@ -119,6 +125,29 @@ def run_ours(args: argparse.Namespace, record: Record) -> None:
         trainer.train()
         prompts = [trainer._train.ids(i) for i in range(args.prompts)]
         record.write("idle", **idle(sampler, prompts, group=args.group, device=args.device))
+        trainer._total_steps += 1
+        record.write("update", **profiled_update(lambda: inner(*last), cuda=args.device != "cpu"))
+
+
+def profiled_update(step: Callable[[], object], *, cuda: bool) -> dict[str, Any]:
+    """The kernels of one more update, its rollout left out."""
+    from grpo_engine.update import Update
+
+    plain, seen = Update.epoch, []
+
+    def epoch(*given: Any) -> Any:
+        result: list[Any] = []
+        seen.extend(kernels_of(lambda: result.append(plain(*given)), cuda=cuda))
+        return result[0]
+
+    Update.epoch = epoch  # type: ignore[method-assign]
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - tracing may be refused where this runs; the steps were measured
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        Update.epoch = plain  # type: ignore[method-assign]
+    return {"idle_kernels": idle_share(seen, (0.0, 1.0)), "heaviest": heaviest(seen)}
 
 
 def run_rollouts(args: argparse.Namespace, record: Record) -> None:

@@ -14,7 +14,7 @@ from grpo_engine.memory import saved_bytes_per_token
 from grpo_engine.packing import Group, pack
 from grpo_engine.plan import Plan, make_plan, measure_rates, seconds_of
 from grpo_engine.policy import Policy
-from grpo_engine.trunk import hidden_states
+from grpo_engine.trunk import dropout_off, hidden_states
 
 _PROBE_TOKENS = 32  # of a prompt and of each completion: enough that what a token adds shows
 
@@ -69,7 +69,8 @@ def _saved_bytes(model: Any, device: torch.device) -> float:
     training = model.training
     model.train()
     try:
-        with own_attention(model):
+        here = [device] if device.type == "cuda" else []
+        with own_attention(model), torch.random.fork_rng(devices=here):  # dropout must not change the run's chance
             return saved_bytes_per_token(
                 lambda: hidden_states(model, **inputs), group.tokens, [*model.parameters(), *model.buffers()]
             )
@@ -85,4 +86,5 @@ def _forward_seconds(model: Any, device: torch.device) -> float:
     def run() -> Tensor:
         return hidden_states(model, input_ids=ids)
 
-    return seconds_of(run, device)
+    with dropout_off(model):
+        return seconds_of(run, device)

@@ -89,7 +89,8 @@ class Objective:
         max_length: the setting `max_completion_length`, in tokens.
         epsilon_low: how far the ratio may fall below 1, in [0, 1].
         epsilon_high: how far it may rise above 1, >= 0; in :func:`cispo` the largest ratio, > 0.
-        delta: largest ratio of the unclipped branch of :func:`clipped`, > 1 + epsilon_high; None: no limit.
+        delta: largest ratio of the unclipped branch of :func:`clipped`; worth setting above 1 + epsilon_high; None:
+            no limit.
         beta: weight of the KL estimate, >= 0.
         kl: from :data:`KL_ESTIMATORS`.
         use_bias_correction_kl: multiply the estimate by the ratio (DeepSeek-V3.2, arXiv 2512.02556).

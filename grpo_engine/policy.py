@@ -44,7 +44,7 @@ class Policy:
     def __init__(self, model: Any, tokenizer: Any, config: GRPOConfig, processes: Processes) -> None:
         self._config = config
         half = torch.bfloat16 if _wants_bf16(config, processes.device) else None
-        self.model = load_model(model, config, half or torch.float32).to(processes.device)
+        self.model = load_model(model, config, torch.float32).to(processes.device)  # the masters are taken from it
         processes.same_everywhere(self.model.state_dict().values())
         self.tokenizer = load_tokenizer(tokenizer, self.model)
         self.sampling = sampling_of(config, self.model, self.tokenizer)
@@ -117,7 +117,8 @@ class Policy:
 
     def load(self, folder: Path) -> None:
         """Take the weights of a saved policy."""
-        self.model.load_state_dict(load_model(str(folder), self._config, self.model.dtype).state_dict())
+        with no_progress_bar():
+            self.model.load_state_dict(load_model(str(folder), self._config, self.model.dtype).state_dict())
 
 
 def _wants_bf16(config: GRPOConfig, device: torch.device) -> bool:

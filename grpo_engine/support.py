@@ -20,6 +20,7 @@ _REMEDY = "set rollout_backend='generate', which serves every model"
 _POSITIONS_BY_LENGTH = ("dynamic", "longrope")  # rotary angles that depend on the longest sequence of a batch
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # relative; half precision rounds far more
 _HALF_TOLERANCE = 0.05
+_PROBE_LENGTH = 11  # tokens of the longest sequence of the probe
 
 
 class UnsupportedModel(ValueError):
@@ -40,6 +41,9 @@ def refusal(model: Any) -> str | None:
     for kind in (rope, *rope.values()):  # one for all layers, or one for each kind of layer
         if isinstance(kind, dict) and kind.get("rope_type") in _POSITIONS_BY_LENGTH:
             return f"its rotary positions depend on the longest sequence of a batch (rope_type {kind['rope_type']!r})"
+    window = sliding_window(model)
+    if window is not None and window < _PROBE_LENGTH:
+        return f"its sliding window has only {window} tokens"
     for name in ("attention_dropout", "attn_pdrop"):
         if getattr(config, name, 0.0):
             return f"it has attention dropout ({name} = {getattr(config, name)}); load it with {name}=0.0"

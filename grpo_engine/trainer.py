@@ -190,6 +190,7 @@ class GRPOTrainer:
                 f"{self._train.left_out} prompts have more than {args.max_prompt_length} tokens and were left out"
             )
         display.message(self.plan().line())
+        self._phases.finish()  # planning is no part of the first step
         if args.eval_on_start and state.global_step == 0:
             self.evaluate()
         while state.global_step < self._total_steps:
