@@ -3,6 +3,7 @@
 #   benchmarks/gpu.sh [OUT]              writes OUT/gpu.txt and OUT/gpu-*.json (default: benchmarks/results)
 #   DRY=1 benchmarks/gpu.sh [OUT]        the same parts on the CPU with small sizes
 #   PARTS="checks fixed" benchmarks/gpu.sh [OUT]      only these, from: checks fixed geometric large rollout default compiled
+#   OURS="--token-budget 4096" benchmarks/gpu.sh      smaller passes of ours than the plan chooses: less memory
 # The parts come in the order of their importance; each has a limit and all together have SECONDS_IN_ALL. What a part
 # finds is written as it is found, and a part that fails or is stopped does not stop the next.
 #
@@ -49,9 +50,9 @@ step() {  # PART LIMIT NAME ARGUMENTS...
   echo "benchmarks/gpu.sh, parts: $parts"
   nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm --format=csv,noheader 2>/dev/null || echo "no GPU"
   part checks 90 "$python" benchmarks/cuda_checks.py --device $device --seconds 75
-  step fixed 125 fixed --size $small --trainers ours,trl-best --budget 40
-  step geometric 105 geometric --size $small --trainers ours,trl-best --budget 35 --eos-share $ends
-  step large 105 large --size $large --trainers ours,trl-best --budget 30
+  step fixed 125 fixed --size $small --trainers ours,trl-best --limit 80 --budget 40 ${OURS:-}
+  step geometric 105 geometric --size $small --trainers ours,trl-best --limit 70 --budget 35 --eos-share $ends ${OURS:-}
+  step large 105 large --size $large --trainers ours,trl-best --limit 75 --budget 30 ${OURS:-}
   step rollout 60 rollout --size $largest --rollout-only --budget 20
   beside=()
   [ -f "$out/gpu-fixed.json" ] && beside=(--beside "$out/gpu-fixed.json")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any, Protocol
 
 import torch
@@ -117,6 +118,8 @@ class PackedLayout:
     def _flash(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
         from torch.nn.attention.varlen import varlen_attn  # needs a CUDA build
 
+        # torch 2.11 has no such setting: its kernels share keys among query heads unasked.
+        grouped = {"enable_gqa": q.shape[1] != k.shape[1]} if "enable_gqa" in signature(varlen_attn).parameters else {}
         out = varlen_attn(
             q,
             k,
@@ -126,7 +129,7 @@ class PackedLayout:
             *self._longest,
             scale=scale,
             window_size=(-1, 0),  # causal, aligned at the end: the first query of a suffix sees the whole prompt
-            enable_gqa=q.shape[1] != k.shape[1],
+            **grouped,
         )
         assert isinstance(out, Tensor)  # no auxiliary outputs were asked for
         return out

@@ -26,7 +26,7 @@ from grpo_engine.rollout.slots import PREFILL_TOKENS, ROUND
 HEADROOM = 0.1
 """Share of the free memory that is not planned with: workspace of kernels, CUDA graphs, fragmentation. vLLM's
 default (gpu_memory_utilization 0.9) leaves as much."""
-USEFUL_TOKENS, USEFUL_TOKENS_ON_CPU = 16_384, 2_048
+USEFUL_TOKENS, USEFUL_TOKENS_ON_CPU = 8_192, 2_048
 """A pass of more tokens does not fill the device better: its matrix products are compute-bound long before, and
 memory is better left free."""
 EFFICIENCY = 0.6
