@@ -119,7 +119,9 @@ class PackedLayout:
         from torch.nn.attention.varlen import varlen_attn  # needs a CUDA build
 
         # torch 2.11 has no such setting: its kernels share keys among query heads unasked.
-        grouped = {"enable_gqa": q.shape[1] != k.shape[1]} if "enable_gqa" in signature(varlen_attn).parameters else {}
+        grouped: dict[str, Any] = {}
+        if "enable_gqa" in signature(varlen_attn).parameters:
+            grouped["enable_gqa"] = q.shape[1] != k.shape[1]
         out = varlen_attn(
             q,
             k,
