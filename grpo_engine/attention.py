@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from inspect import signature
 from typing import Any, Protocol
 
@@ -62,6 +62,12 @@ def own_attention(model: Any) -> Iterator[None]:
         yield
     finally:
         config._attn_implementation = before
+
+
+@cache
+def _asks_for_groups(kernel: Any) -> bool:
+    """torch 2.11 has no such setting: its kernels share keys among query heads unasked."""
+    return "enable_gqa" in signature(kernel).parameters
 
 
 def flash_serves(tensor: Tensor) -> bool:
@@ -118,10 +124,7 @@ class PackedLayout:
     def _flash(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
         from torch.nn.attention.varlen import varlen_attn  # needs a CUDA build
 
-        # torch 2.11 has no such setting: its kernels share keys among query heads unasked.
-        grouped: dict[str, Any] = {}
-        if "enable_gqa" in signature(varlen_attn).parameters:
-            grouped["enable_gqa"] = q.shape[1] != k.shape[1]
+        grouped: dict[str, Any] = {"enable_gqa": q.shape[1] != k.shape[1]} if _asks_for_groups(varlen_attn) else {}
         out = varlen_attn(
             q,
             k,
@@ -192,8 +195,8 @@ class SlotCache:
 
     def copy(self, sources: Tensor, targets: Tensor, length: int) -> None:
         """Copy the first `length` positions of (n,) slots into (n,) others."""
-        for cache in (*self.keys, *self.values):
-            part = cache[:, :length] if self.flash else cache[:, :, :length]
+        for kept in (*self.keys, *self.values):
+            part = kept[:, :length] if self.flash else kept[:, :, :length]
             part[targets] = part[sources]
 
     def step(self, slots: Tensor, positions: Tensor, limit: int) -> SlotLayout:

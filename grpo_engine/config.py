@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 from grpo_engine.advantages import SCALES
 from grpo_engine.objective import KL_ESTIMATORS, LOSSES
-from grpo_engine.optim import optimizer_named
+from grpo_engine.optim import check_options
 
 _T = TypeVar("_T")
 
@@ -29,7 +31,7 @@ def refuse_unknown(cls: type[_T]) -> type[_T]:
     def checked(self: _T, *args: Any, **kwargs: Any) -> None:
         for name in kwargs:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"{cls.__name__} has no setting {name!r}{hint}")
         init(self, *args, **kwargs)
@@ -92,7 +94,7 @@ class GRPOConfig:
     top_entropy_quantile: float = 1.0
     num_iterations: int = 1
     old_logprobs: str = "auto"
-    rollout_is_cap: float = 2.0
+    rollout_is_cap: float | None = 2.0
     scale_rewards: str | bool = "group"
     reward_weights: list[float] | None = None
     mask_truncated_completions: bool = False
@@ -146,6 +148,11 @@ class GRPOConfig:
                 f"loss_type={self.loss_type!r} needs epsilon_high: there it is the largest ratio itself (5.0, say), "
                 "not a distance from 1; epsilon (0.2) in its place would scale every token's gradient by 0.2"
             )
+        if self.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy"):
+            raise ValueError(
+                f"lr_scheduler_type={self.lr_scheduler_type!r} needs an evaluation at every step; choose another, "
+                "such as linear, cosine or constant_with_warmup"
+            )
         if self.old_logprobs == "sampler" and self.num_iterations > 1:
             raise ValueError(
                 "old_logprobs='sampler' serves one update per rollout; with num_iterations = "
@@ -164,14 +171,17 @@ class GRPOConfig:
             "eval_strategy": ("no", "steps"),
             "save_strategy": ("no", "steps"),
         }
-        optimizer_named(self.optim)
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
 
+        check_options(self.optim, moments=getattr(torch, self.optim_moments), offload=self.offload_optimizer)
+
     def _check_ranges(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if str(field.type).startswith("bool") and not isinstance(value, bool | None):
+                raise ValueError(f"{field.name} must be True or False; got {value!r}")
             whole = isinstance(value, int) and not isinstance(value, bool)
             if str(field.type).startswith("int") and value is not None and not whole:
                 raise ValueError(f"{field.name} must be a whole number; got {value!r}")
@@ -179,7 +189,9 @@ class GRPOConfig:
             value = getattr(self, name)
             if value is None:
                 continue
-            if not isinstance(value, (int, float)) or not low <= value <= high:
+            if not isinstance(value, (int, float)):
+                raise ValueError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
+            if not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"between {low} and {high}"
                 raise ValueError(f"{name} must be {limit}; got {value!r}")
         for name in ("temperature", "top_p", "top_entropy_quantile", "sapo_temperature_pos", "sapo_temperature_neg"):

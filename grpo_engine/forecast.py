@@ -14,12 +14,14 @@ from grpo_engine.memory import saved_bytes_per_token
 from grpo_engine.packing import Group, pack
 from grpo_engine.plan import Plan, make_plan, measure_rates, seconds_of
 from grpo_engine.policy import Policy
-from grpo_engine.trunk import dropout_off, hidden_states
+from grpo_engine.trunk import dropout_off, hidden_states, trunk
 
 _PROBE_TOKENS = 32  # of a prompt and of each completion: enough that what a token adds shows
 
 
-def forecast(policy: Policy, config: GRPOConfig, *, prompt_lengths: Sequence[int]) -> Plan:
+def forecast(
+    policy: Policy, config: GRPOConfig, *, prompt_lengths: Sequence[int], chosen: tuple[int, int] | None = None
+) -> Plan:
     """Choose slots and token budget where the settings leave them open, and estimate a step.
 
     Activations and the device's rates are measured, on a few dozen tokens and in about a tenth of a second; the
@@ -29,11 +31,14 @@ def forecast(policy: Policy, config: GRPOConfig, *, prompt_lengths: Sequence[int
         policy: on its device.
         config: the settings of the run.
         prompt_lengths: tokens of the prompts, or of a sample of them.
+        chosen: slots and token budget that were chosen before, in a run that is resumed.
     """
     model = policy.model
     device = next(model.parameters()).device
     completions = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    budget = config.token_budget
+    slots, budget = config.rollout_slots, config.token_budget
+    if chosen is not None:
+        slots, budget = slots or chosen[0], budget or chosen[1]
     if not policy.packed:  # then a pass is a padded micro-batch
         budget = config.per_device_train_batch_size * (max(prompt_lengths) + config.max_completion_length)
     offloaded = config.offload_optimizer and device.type != "cpu"
@@ -42,30 +47,42 @@ def forecast(policy: Policy, config: GRPOConfig, *, prompt_lengths: Sequence[int
         device=device,
         rates=measure_rates(device, model.dtype),
         host_bandwidth=measure_rates(torch.device("cpu"), torch.float32).bandwidth if offloaded else None,
+        resident=_resident(policy, device),
         forward_seconds=_forward_seconds(model, device) if device.type == "cpu" else None,
         prompt_lengths=prompt_lengths,
         completions=completions,
         group=config.num_generations,
         max_completion_length=config.max_completion_length,
         num_iterations=config.num_iterations,
-        old_from_sampler=True,  # the first epoch's own log-probabilities cost no pass either
+        scored_first=config.top_entropy_quantile < 1,
         beta=config.beta,
         top_p=config.top_p,
         optim=config.optim,
         optim_moments=config.optim_moments,
         offload_optimizer=config.offload_optimizer,
         gradient_checkpointing=config.gradient_checkpointing,
-        slots=config.rollout_slots if policy.packed else completions,
+        slots=slots if policy.packed else completions,
         token_budget=budget,
         saved_bytes_per_token=_saved_bytes(model, device) if policy.packed else None,
     )
 
 
+def _resident(policy: Policy, device: torch.device) -> int:
+    """Bytes on the device of what the plan counts: weights, reference, masters, and in a resumed run the moments."""
+    reference = [] if policy.reference is None else [*policy.reference.model.parameters()]
+    state = policy.optimizer.inner.state.values()
+    moments = [value for entry in state for value in entry.values() if isinstance(value, Tensor)]
+    held = [*policy.model.parameters(), *policy.model.buffers(), *policy.optimizer.masters, *reference, *moments]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in held if t.device == device}
+    return sum(storages.values())
+
+
 def _saved_bytes(model: Any, device: torch.device) -> float:
     """Bytes that a token of a packed pass holds at its peak."""
-    some = [i % model.get_output_embeddings().weight.shape[0] for i in range(_PROBE_TOKENS)]
+    tokens = min(_PROBE_TOKENS, (getattr(trunk(model).config, "max_position_embeddings", None) or 2**20) // 2)
+    some = [i % model.get_output_embeddings().weight.shape[0] for i in range(tokens)]
     group = Group(some, range(4), [some] * 4)
-    inputs = pack([group], sampled=torch.zeros(4, _PROBE_TOKENS, device=device)).inputs
+    inputs = pack([group], sampled=torch.zeros(4, tokens, device=device)).inputs
     training = model.training
     model.train()
     try:
@@ -84,7 +101,7 @@ def _forward_seconds(model: Any, device: torch.device) -> float:
     ids = torch.zeros(1, 1, dtype=torch.long, device=device)
 
     def run() -> Tensor:
-        return hidden_states(model, input_ids=ids)
+        return hidden_states(model, input_ids=ids, attention_mask=torch.ones_like(ids))
 
     with dropout_off(model):
         return seconds_of(run, device)

@@ -33,6 +33,8 @@ def load_model(model: Any, config: GRPOConfig, dtype: torch.dtype) -> Any:
 
 def load_tokenizer(tokenizer: Any, model: Any) -> Any:
     """The tokenizer given, else the one saved with the model; one without a pad token pads with its end token."""
+    if tokenizer is None and not model.config.name_or_path:
+        raise ValueError("give processing_class: the model has no name to find a tokenizer by")
     if tokenizer is None:
         tokenizer = AutoTokenizer.from_pretrained(model.config.name_or_path)
     if tokenizer.pad_token is None:

@@ -7,7 +7,7 @@ drawn tokens :math:`y`, the loss says :math:`g = \partial L / \partial \log p_y`
           \partial L/\partial h = \tfrac{1}{T}\,(\partial L/\partial z)\,W, \quad
           \partial L/\partial W = \tfrac{1}{T}\,(\partial L/\partial z)^\top h
 
-are computed at once: each logit exists once, in fp32, and the weight's gradient is summed in fp32. A loss that
+are computed at once, in fp32, and the weight's gradient is summed in fp32. A loss that
 couples the tokens of a completion (GSPO) needs all log-probabilities before its gradient, so the head runs twice.
 """
 
@@ -51,7 +51,16 @@ class Scored:
 
 
 class Scorer(Protocol):
-    """Scores the completion tokens of a pass, with or without the gradient of a loss on them."""
+    """Scores the completion tokens of a pass, with or without the gradient of a loss on them.
+
+    Attributes:
+        model: the causal language model that scores.
+    """
+
+    @property
+    def model(self) -> Any:
+        """See above."""
+        ...
 
     def score(self, batch: TokenBatch) -> Scored:
         """Without gradient."""
@@ -117,6 +126,7 @@ class FusedScorer:
             if weight_sum is not None:
                 weight_sum += matmul_fp32(grad_logits.T, hidden[c])
             parts.append(Scored(part.logprobs, part.entropies))
+            del part, grad_logits  # else they live while the next chunk's are made
         if states.requires_grad:
             torch.autograd.backward(states, grad_hidden)
         total = known[1] if known else torch.stack(losses).sum()
@@ -211,12 +221,14 @@ class _Chunk:
 
 def _chunk(hidden: Tensor, weight: Tensor, targets: Tensor, sampling: Sampling) -> _Chunk:
     logits = sampling_logits(matmul_fp32(hidden, weight.T), sampling, keep=targets)
-    normaliser = logits.logsumexp(-1, keepdim=True)
-    logprobs = logits.gather(1, targets[:, None])[:, 0] - normaliser[:, 0]
-    probs = torch.exp(logits - normaliser)
+    top = logits.amax(-1, keepdim=True)
+    probs = (logits - top).exp_()
+    total = probs.sum(-1, keepdim=True)
+    normaliser = (top + total.log())[:, 0]
+    logprobs = logits.gather(1, targets[:, None])[:, 0] - normaliser
+    probs.div_(total)
     known = logits.masked_fill(logits == -torch.inf, 0.0) if sampling.truncates else logits
-    entropies = normaliser[:, 0] - torch.einsum("nv,nv->n", probs, known)
-    return _Chunk(logprobs, entropies, probs)
+    return _Chunk(logprobs, normaliser - torch.einsum("nv,nv->n", probs, known), probs)
 
 
 def _gradient(loss: TokenLoss, logprobs: Tensor, tokens: slice) -> tuple[Tensor, Tensor]:

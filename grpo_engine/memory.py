@@ -93,7 +93,7 @@ class Workload:
         max_completion_length: tokens.
         mean_completion_length: what the time is estimated for; the longest for None.
         num_iterations: updates per rollout.
-        old_from_sampler: whether the sampler's log-probabilities serve as the old policy; a forward pass if not.
+        scored_first: whether each update needs a forward pass of its own before it (`top_entropy_quantile`).
         beta: with any but 0 there is a reference model.
         top_p: below 1 the draw sorts.
         optim, optim_moments, offload_optimizer, gradient_checkpointing: as in the configuration.
@@ -109,7 +109,7 @@ class Workload:
     max_completion_length: int
     mean_completion_length: float | None = None
     num_iterations: int = 1
-    old_from_sampler: bool = True
+    scored_first: bool = False
     beta: float = 0.0
     top_p: float = 1.0
     optim: str = "adamw_torch_fused"

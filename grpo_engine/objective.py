@@ -97,7 +97,8 @@ class Objective:
         sapo_temperature_pos: of :func:`sapo`, where the advantage is above 0; > 0.
         sapo_temperature_neg: the same, elsewhere.
         importance_sampling_level: "token" or "sequence"; see :func:`importance_ratio`.
-        rollout_is_cap: largest weight of a token against the sampler, >= 1; None: no limit.
+        rollout_is_cap: largest ratio of a token to the sampler, >= 1; None: no limit. See :func:`importance_ratio`
+            and :func:`rollout_correction`.
     """
 
     loss: Loss
@@ -246,16 +247,20 @@ def importance_ratio(
     .. math:: r_t = \frac{\pi(t)}{\pi_{old}(t)} \quad\text{or, at the level of sequences (GSPO, arXiv 2507.18071),}
         \quad r_t = \exp\Bigl(\frac{1}{T_i} \sum_{u \in i} \log\frac{\pi(u)}{\pi_{old}(u)}\Bigr)
 
-    Without a correction the sampler is the old policy, and `rollout_is_cap` limits the ratio itself; no gradient
-    passes above it. Args as in :func:`token_losses`.
+    Without a correction the sampler is the old policy, and `rollout_is_cap` truncates the ratio, a weight against the
+    sampler like :func:`rollout_correction`: above the cap it is the cap, times the gradient of the log-probability.
+    Args as in :func:`token_losses`.
     """
     log_ratio = logprobs - old
     if objective.couples_tokens:
         sums = log_ratio.new_zeros(lengths.shape).index_add(0, sequence, log_ratio)
         log_ratio = (sums / lengths.clamp(min=1))[sequence]
     cap = objective.rollout_is_cap
+    if cap is not None and objective.loss.absolute_cap:
+        cap = max(cap, objective.epsilon_high)  # the term has a cap of its own
     if cap is not None and correction is None:
-        log_ratio = log_ratio.clamp(max=math.log(cap))  # before exp: an infinite ratio would have a NaN gradient
+        now = log_ratio.detach()  # only the value is truncated; before exp, which may be infinite
+        log_ratio = now.clamp(max=math.log(cap)) + (log_ratio - now)
     return log_ratio.exp()
 
 

@@ -83,6 +83,17 @@ def optimizer_named(name: str, *, moments: torch.dtype = torch.float32) -> Calla
     return AdamWBf16Moments
 
 
+def check_options(optim: str, *, moments: torch.dtype, offload: bool) -> None:
+    """Refuse options that exclude each other, before a model is loaded. Args as in :class:`MasterAdamW`.
+
+    Raises:
+        ValueError: an unknown name, or options that exclude each other.
+    """
+    optimizer_named(optim, moments=moments)
+    if offload and optim in _BITSANDBYTES:
+        raise ValueError(f"optim={optim!r} steps on the GPU: offload needs 'adamw_torch' or 'adamw_torch_fused'")
+
+
 class _Weight:
     """One trained parameter, its master, and the sum of its gradients.
 
@@ -210,9 +221,8 @@ class MasterAdamW:
         moments: torch.dtype = torch.float32,
         offload: bool = False,
     ) -> None:
+        check_options(optim, moments=moments, offload=offload)
         make = optimizer_named(optim, moments=moments)
-        if offload and optim in _BITSANDBYTES:
-            raise ValueError(f"optim={optim!r} steps on the GPU: offload needs 'adamw_torch' or 'adamw_torch_fused'")
         self._kind = _BITSANDBYTES.get(optim, "AdamW")  # optimizers of one kind read each other's state
         trained = [p for p in parameters if p.requires_grad]
         if not trained:
@@ -223,6 +233,11 @@ class MasterAdamW:
         plain = [w.master for w in self._weights if w.master.ndim < 2]
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.inner = make([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps)
+
+    @property
+    def masters(self) -> list[Tensor]:
+        """The masters; a parameter that needs none is its own."""
+        return [weight.master for weight in self._weights]
 
     def gradient_sum(self, param: nn.Parameter) -> Tensor:
         """The sum of one parameter's gradients, zeros if it has none yet, for the caller to add to in place.
@@ -285,6 +300,10 @@ class MasterAdamW:
         Raises:
             ValueError: the state is of another kind of optimizer or of other parameters.
         """
+        if "kind" not in state:
+            raise ValueError(
+                "the checkpoint is of an earlier version; start from its weights as a new run, model=FOLDER"
+            )
         if state["kind"] != self._kind:
             raise ValueError(
                 f"the checkpoint has the optimizer state of {state['kind']}, this run has {self._kind}: resume with "

@@ -80,7 +80,7 @@ def training_flops(size: mem.ModelSize, work: mem.Workload) -> float:
     where it is trained; 2 more with checkpointing. Attention: 4 per number of a query and pair of tokens forward,
     10 backward (it computes the scores again). The head sees completions only.
     """
-    extra = (work.beta != 0) + (not work.old_from_sampler)
+    extra = (work.beta != 0) + work.scored_first
     head = work.completions * work.completion * size.vocab * size.hidden
     prompt, completion = work.prompt, work.completion
     pairs = work.prompts * prompt**2 / 2 + work.completions * (prompt * completion + completion**2 / 2)
@@ -337,7 +337,7 @@ def _planned(
         Line("decoding", slots * logits, None, "rollout_slots, vocabulary, top_p", ("rollout",)),
         Line(
             "training pass",
-            passing(max(budget, work.longest)),
+            passing(max(min(budget, work.most_tokens), work.longest)),
             None,
             "token_budget, gradient_checkpointing",
             ("training",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from grpo_engine.optim import MasterAdamW
 from grpo_engine.processes import Processes
 from grpo_engine.rollout import GenerateSampler, Sampler, SlotSampler
 from grpo_engine.support import check_supported
+from grpo_engine.trunk import trunk
 
 
 class Policy:
@@ -49,17 +50,16 @@ class Policy:
         self.tokenizer = load_tokenizer(tokenizer, self.model)
         self.sampling = sampling_of(config, self.model, self.tokenizer)
         if config.disable_dropout:
-            for module in self.model.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
+            _disable_dropout(self.model)
         self.reference = None
         if config.beta:
             frozen = copy.deepcopy(self.model).eval().requires_grad_(False)
-            frozen = frozen.to(half) if half else frozen  # as the policy is rounded, so that the KL starts at 0
+            _round(frozen.parameters(), half)  # as the policy is rounded, so that the KL starts at 0
             self.reference = scorer_of(frozen, self.sampling)
         if config.gradient_checkpointing:
             renamed = getattr(self.model, "activation_checkpointing_enable", None)  # in transformers 5.23
             (renamed or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
+        _round((p for p in self.model.parameters() if not p.requires_grad), half)  # the optimizer rounds the others
         self.optimizer = MasterAdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -90,6 +90,11 @@ class Policy:
             compiled=config.compile_rollout,
         )
 
+    def sequences_at_once(self, most: int) -> int:
+        """How many sequences a rollout may have: as many as there are slots, which the others wait for, or `most`."""
+        slots = self.sampler.slots if isinstance(self.sampler, SlotSampler) else None
+        return max(most, slots or 0)
+
     def use_slots(self, slots: int, message: Callable[[str], None]) -> None:
         """Let rollouts decode so many sequences at once, as planned; without slots this changes nothing.
 
@@ -119,6 +124,24 @@ class Policy:
         """Take the weights of a saved policy."""
         with no_progress_bar():
             self.model.load_state_dict(load_model(str(folder), self._config, self.model.dtype).state_dict())
+
+
+def _disable_dropout(model: Any) -> None:
+    """Set every dropout of a model to 0: the modules, and the rates that attention layers keep as numbers."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for holder in (trunk(model).config, *model.modules()):
+        for name in ("attention_dropout", "attn_pdrop"):
+            if isinstance(getattr(holder, name, None), float):
+                setattr(holder, name, 0.0)
+
+
+def _round(parameters: Iterable[nn.Parameter], half: torch.dtype | None) -> None:
+    """Keep parameters in half precision; buffers stay as they are: rotary angles need their fp32."""
+    for parameter in parameters if half else ():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(half)
 
 
 def _wants_bf16(config: GRPOConfig, device: torch.device) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+
+BUCKET = 2**26
+"""Numbers that are reduced together: 256 MiB in fp32."""
 
 
 class Processes:
@@ -45,8 +48,12 @@ class Processes:
 
     def sum_in_place(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, which must have the same list."""
-        for tensor in tensors if self.count > 1 else ():
-            torch.distributed.all_reduce(tensor)
+        for bucket in _buckets(tensors) if self.count > 1 else ():
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            torch.distributed.all_reduce(flat)
+            parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+            for tensor, part in zip(bucket, parts, strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     def same_everywhere(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by the main process's."""
@@ -73,3 +80,16 @@ class Processes:
         names = sorted({name for one in everywhere for name in one})
         values = {name: [one[name] for one in everywhere if name in one] for name in names}
         return {name: sum(numbers) / len(numbers) for name, numbers in values.items()}
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbours of one type together, up to :data:`BUCKET` numbers: few calls, little memory."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        full = sum(t.numel() for t in bucket) + tensor.numel() > BUCKET
+        if bucket and (full or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket

@@ -46,7 +46,7 @@ def refusal(model: Any) -> str | None:
         return f"its sliding window has only {window} tokens"
     for name in ("attention_dropout", "attn_pdrop"):
         if getattr(config, name, 0.0):
-            return f"it has attention dropout ({name} = {getattr(config, name)}); load it with {name}=0.0"
+            return f"it has attention dropout ({name} = {getattr(config, name)}); set disable_dropout=True"
     if not plain_head(model):
         return "its logits are not hidden states times one matrix (a bias, soft-capping, scaling or an adapter)"
     return None
@@ -71,6 +71,28 @@ def check_supported(model: Any) -> None:
     reason = refusal(model) or _probed(model)
     if reason is not None:
         raise UnsupportedModel(f"{type(model).__name__} can not use the own rollouts: {reason}; {_REMEDY}")
+
+
+def check_positions(model: Any, longest: int) -> str | None:
+    """Refuse sequences longer than a table of learned positions; say so of rotary ones, which go on without one.
+
+    Args:
+        longest: tokens of the longest prompt and the longest completion together.
+
+    Returns:
+        What to tell the user, or None.
+
+    Raises:
+        ValueError: the model has no position for the last tokens.
+    """
+    config = trunk(model).config
+    most = getattr(config, "max_position_embeddings", None)
+    if most is None or longest <= most:
+        return None
+    text = f"prompt and completion have up to {longest} tokens, the model's positions end at {most}"
+    if getattr(config, "rope_parameters", None) is None:
+        raise ValueError(f"{text}; lower max_completion_length or max_prompt_length")
+    return f"{text}: it was not trained for more"
 
 
 def check_window(model: Any, longest: int) -> None:

@@ -33,7 +33,8 @@ from grpo_engine.rollouts import Rollouts
 from grpo_engine.scoring import RewardSet
 from grpo_engine.seeds import derived_seed
 from grpo_engine.summary import Metrics, completion_rows, length_metrics, reward_metrics, sample, warnings_of
-from grpo_engine.support import check_window, sliding_window
+from grpo_engine.support import check_positions, check_window, sliding_window
+from grpo_engine.update import Update
 
 _KEPT = ("global_step", "epoch", "num_input_tokens_seen", "log_history")  # of the state, in a checkpoint
 _SAMPLED_ROWS = 16  # completions written per log entry unless log_completions asks for all
@@ -103,11 +104,10 @@ class GRPOTrainer:
         self._sampler = GroupSampler(
             len(self._train), self._prompts_per_step, seed=self.args.seed, shuffle=self.args.shuffle_dataset
         )
-        for data in (self._train, self._eval) if sliding_window(self.model) and self._policy.packed else ():
-            if data is not None:  # only then is it worth reading every prompt
-                check_window(self.model, max(data.lengths(most=len(data))) + self.args.max_completion_length)
+        self._notes = self._check_lengths()
         self._learner = Learner(self._policy, self.args, self._processes)
         self._plan: Plan | None = None
+        self._chosen: tuple[int, int] | None = None  # slots and token budget of the run that is resumed
         self.state = TrainerState()
         self._rollouts_done = 0
         self._window: list[Metrics] = []  # metrics of steps that have no entry in the log yet
@@ -115,6 +115,19 @@ class GRPOTrainer:
         self._display: Display | None = None
         self._log: RunLog | None = None
         self._phases = Phases(self._announce)
+
+    def _check_lengths(self) -> list[str]:
+        """Refuse prompts and completions that the model can not hold; returns what to tell the user."""
+        windowed = self._policy.packed and sliding_window(self.model) is not None
+        notes = []
+        for data in (self._train, self._eval):
+            if data is not None:  # every prompt is read only where a window may cut it
+                lengths = data.lengths(most=len(data)) if windowed else data.lengths()
+                longest = max(lengths) + self.args.max_completion_length
+                if windowed:
+                    check_window(self.model, longest)
+                notes.append(check_positions(self.model, longest))
+        return [note for note in notes if note]
 
     def _prompts(self, dataset: Any) -> PromptData:
         return PromptData(
@@ -171,7 +184,7 @@ class GRPOTrainer:
         run; `fits` says whether there is memory enough, `remedy` which settings to change if not.
         """
         if self._plan is None:
-            self._plan = forecast(self._policy, self.args, prompt_lengths=self._train.lengths())
+            self._plan = forecast(self._policy, self.args, prompt_lengths=self._train.lengths(), chosen=self._chosen)
             self._policy.use_slots(self._plan.slots, self._say)
         return self._plan
 
@@ -189,7 +202,8 @@ class GRPOTrainer:
             display.message(
                 f"{self._train.left_out} prompts have more than {args.max_prompt_length} tokens and were left out"
             )
-        display.message(self.plan().line())
+        for text in (*self._notes, self.plan().line()):
+            display.message(text)
         self._phases.finish()  # planning is no part of the first step
         if args.eval_on_start and state.global_step == 0:
             self.evaluate()
@@ -226,11 +240,12 @@ class GRPOTrainer:
             **self._length_metrics(rollouts),
             **self._processes.mean(collected.scores.metrics),
         }
-        update = self._learner.update(rollouts, advantage, token_budget=self.plan().token_budget)
+        with self._phases("train"):
+            update = self._learner.update(rollouts, advantage, token_budget=self.plan().token_budget)
         self._rollouts_done += 1
         for _ in range(min(self.args.num_iterations, self._total_steps - self.state.global_step)):
             with self._phases("train"):
-                step_metrics = update.epoch(self._policy.optimizer, self.args.max_grad_norm)
+                step_metrics = self._optimizer_step(update)
             metrics_now = self._after_update({**metrics, **step_metrics}, rewards)
             log.add(metrics_now)
             for warning in warnings_of(metrics_now):
@@ -238,6 +253,16 @@ class GRPOTrainer:
             self._show(log, display, metrics_now, collected, rewards, advantage)
             if self.args.eval_strategy == "steps" and self.state.global_step % (self.args.eval_steps or 1) == 0:
                 self.evaluate()
+
+    def _optimizer_step(self, update: Update) -> Metrics:
+        try:
+            return update.epoch(self._policy.optimizer, self.args.max_grad_norm)
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                f"out of memory in the update: lower token_budget (now {self.plan().token_budget}), or try "
+                "gradient_checkpointing=True, rollout_slots, optim_moments='bfloat16' or offload_optimizer=True "
+                f"[{self.plan().line()}]"
+            ) from error
 
     def _after_update(self, metrics: Metrics, rewards: Tensor) -> Metrics:
         """Count the step; its metrics with learning rate, epoch and times."""
@@ -295,7 +320,8 @@ class GRPOTrainer:
         self._phases.finish()
         collected = self._collector.over(
             self._eval,
-            prompts_at_once=max(1, args.per_device_eval_batch_size // group) * self._processes.count,
+            prompts_at_once=max(1, self._policy.sequences_at_once(args.per_device_eval_batch_size) // group)
+            * self._processes.count,
             group=group,
             seed=derived_seed(args.seed, "evaluation"),
             state=self.state,
@@ -368,6 +394,7 @@ class GRPOTrainer:
                     state={
                         "rollouts": self._rollouts_done,
                         "window": self._window,
+                        "plan": [self.plan().slots, self.plan().token_budget],
                         **{name: getattr(self.state, name) for name in _KEPT},
                     },
                 )
@@ -382,6 +409,8 @@ class GRPOTrainer:
         self._policy.optimizer.load_state_dict(training["optimizer"])
         self.lr_scheduler.load_state_dict(training["scheduler"])
         self._rollouts_done, self._window = state["rollouts"], state["window"]
+        slots, token_budget = state["plan"]  # other passes would round differently
+        self._chosen, self._plan = (slots, token_budget), None
         for name in _KEPT:
             setattr(self.state, name, state[name])
 

@@ -84,8 +84,9 @@ def after_head(model: Any) -> AfterHead:
     device = head.weight.device
     ids = torch.arange(1, 5, device=device)[None] % head.weight.shape[0]
     with dropout_off(model):
-        raw = head(hidden_states(model, input_ids=ids)).double()
-        own = model(input_ids=ids, use_cache=False).logits.double()
+        mask = torch.ones_like(ids)
+        raw = head(hidden_states(model, input_ids=ids, attention_mask=mask)).double()
+        own = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.double()
     cap = getattr(trunk(model).config, "final_logit_softcapping", None)
     scale = float((own * raw).sum() / raw.square().sum().clamp(min=1e-30))
     candidates = [AfterHead(scale=1.0 if abs(scale - 1) < _ROUNDING else scale)]

@@ -137,7 +137,7 @@ class SlotSampler:
                 self.release()  # its keys and values are not finite either, and a mask of -inf does not hide NaN
                 raise
             except torch.OutOfMemoryError:  # beside the slots: the prompts, the logits, a graph
-                fewer = (self._cache.slots if self._cache else 1) // 2
+                fewer = min(self._cache.slots if self._cache else 1, len(chance)) // 2
                 self.release()
                 if not fewer:
                     raise
@@ -238,11 +238,11 @@ class _Run:
         self._state.longest.fill_(self._longest)  # buffers may be wider, and a graph reads it here
         self._state.done.fill_(True)  # a rollout that was interrupted left sequences running
         self._waiting = deque(range(rows))
-        self._free = list(range(slots))
+        self._free = list(range(self._cache.slots))  # no more than `slots` are used, the others fill up a graph's batch
         self._live: list[int] = []  # slots in use
         self._slots = slots
-        self._row = [0] * slots  # the completion in each slot
-        self._count = [0] * slots  # tokens drawn in each slot, were it still running
+        self._row = [0] * self._cache.slots  # the completion in each slot
+        self._count = [0] * self._cache.slots  # tokens drawn in each slot, were it still running
         self._spent = 0
         self.tokens = torch.zeros(rows, self._longest, dtype=torch.long, device=device)
         self.logprobs = torch.zeros(rows, self._longest, device=device)
@@ -256,12 +256,16 @@ class _Run:
 
     def to_the_end(self) -> None:
         while self._waiting or self._live:
-            while self._waiting and len(self._free) >= min(self._group, len(self._waiting), self._slots):
+            while self._waiting and self._room() >= min(self._group, len(self._waiting), self._slots):
                 self._admit()
             self._retire()
             if self._live:
                 self._advance()
                 self._retire()
+
+    def _room(self) -> int:
+        """How many sequences may be admitted."""
+        return self._slots - len(self._live)
 
     def _admit(self) -> None:
         """Fill free slots: read each waiting prompt once, copy it to its group, draw the first tokens."""
@@ -293,7 +297,7 @@ class _Run:
         """The completions to admit: as many as fit, within the tokens of one prefill."""
         rows: list[int] = []
         tokens = 0
-        while self._waiting and len(rows) < len(self._free):
+        while self._waiting and len(rows) < self._room():
             row = self._waiting[0]
             if not rows or rows[-1] // self._group != row // self._group:
                 tokens += len(self._prompts[row // self._group])
@@ -352,4 +356,4 @@ class _Run:
         for source, target in zip(movers, holes, strict=True):
             self._row[target], self._count[target] = self._row[source], self._count[source]
         self._live = list(range(size))
-        self._free = list(range(size, self._slots))
+        self._free = list(range(size, self._cache.slots))

@@ -43,7 +43,9 @@ def test_an_unknown_setting_that_resembles_none_is_just_refused() -> None:
         ("temperature", 0.0, "temperature must be above 0; got 0.0"),
         ("temperature", -1.0, "temperature must be at least 0; got -1.0"),
         ("temperature", math.nan, "temperature must be at least 0; got nan"),
-        ("temperature", "hot", "temperature must be at least 0; got 'hot'"),
+        ("bf16", "yes", "bf16 must be True or False; got 'yes'"),
+        ("lr_scheduler_type", "greedy", "lr_scheduler_type='greedy' needs an evaluation at every step"),
+        ("temperature", "hot", "temperature must be a number; got 'hot'"),
         ("num_generations", 1, "num_generations must be at least 2, since advantages compare within a group; got 1"),
         ("loss_type", "ppo", "loss_type must be one of grpo, bnpo, dr_grpo, dapo, cispo, gspo, sapo; got 'ppo'"),
         ("loss_type", "cispo", "loss_type='cispo' needs epsilon_high: there it is the largest ratio itself"),
@@ -156,3 +158,15 @@ def test_the_settings_are_saved_as_plain_values_with_where_they_ran(tmp_path: Pa
     saved = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert saved == {"recipe": "mine", "config": config.to_dict(), "environment": {"torch": "2"}}
     assert GRPOConfig(**saved["config"]) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"optim": "paged_adamw_8bit", "optim_moments": "bfloat16"}, "format of its own for the moments"),
+        ({"optim": "adamw_8bit", "offload_optimizer": True}, "steps on the GPU"),
+    ],
+)
+def test_options_of_the_optimizer_that_exclude_each_other_are_refused(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        GRPOConfig(**settings)

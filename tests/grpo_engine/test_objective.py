@@ -112,9 +112,11 @@ def oracle(batch: Batch, kind: str, objective: Objective, x: list[float]) -> flo
             a = batch.advantage[t].item()
 
             def ratio(at: list[float], span: Any = span) -> float:
-                r = math.exp(sum(at[u] - old[u] for u in span) / len(span))
+                r, now = (math.exp(sum(z[u] - old[u] for u in span) / len(span)) for z in (at, frozen))
                 cap = objective.rollout_is_cap
-                return r if cap is None or batch.correction is not None else min(r, cap)
+                if cap is not None and objective.loss.absolute_cap:
+                    cap = max(cap, objective.epsilon_high)
+                return r if cap is None or batch.correction is not None else r * min(1, cap / now)
 
             r, high = ratio(x), objective.epsilon_high
             if kind == "cispo":
@@ -261,22 +263,29 @@ def test_cispo_counts_capped_tokens_of_positive_advantage_and_sapo_none() -> Non
     assert not torch.stack(LOSSES["sapo"].clips(r, a, objective_of("sapo"))).any()
 
 
-def test_a_capped_ratio_of_a_clipped_loss_is_the_two_sided_clip() -> None:
-    capped, sided = Batch(), Batch()
-    objective = objective_of("grpo")
-    losses = [loss_of(capped, replace(objective, rollout_is_cap=1.6)), loss_of(sided, replace(objective, delta=1.6))]
-    torch.testing.assert_close(*losses)
-    sum(losses).backward()
-    torch.testing.assert_close(capped.logprobs.grad, sided.logprobs.grad)
+def test_a_ratio_above_the_cap_weighs_its_gradient_by_the_cap() -> None:
+    logprobs = torch.tensor([0.5, 3.0], dtype=torch.float64).log().requires_grad_()
+    where = {"old": torch.zeros(2, dtype=torch.float64), "sequence": torch.arange(2), "lengths": torch.ones(2)}
+    ratio = importance_ratio(objective_of("grpo", rollout_is_cap=2.0), logprobs, **where)
+    torch.testing.assert_close(ratio, torch.tensor([0.5, 2.0], dtype=torch.float64))
+    ratio.sum().backward()
+    torch.testing.assert_close(logprobs.grad, torch.tensor([0.5, 2.0], dtype=torch.float64))
 
 
-def test_a_ratio_beyond_every_number_is_capped_without_a_gradient() -> None:
+def test_the_rollout_cap_does_not_undercut_the_cap_of_cispo() -> None:
+    where = {"old": torch.zeros(2), "sequence": torch.arange(2), "lengths": torch.ones(2)}
+    objective = objective_of("cispo", rollout_is_cap=2.0, epsilon_high=5.0)
+    ratio = importance_ratio(objective, torch.tensor([4.0, 6.0]).log(), **where)
+    torch.testing.assert_close(ratio, torch.tensor([4.0, 5.0]))
+
+
+def test_a_ratio_beyond_every_number_is_capped_with_a_finite_gradient() -> None:
     logprobs = torch.tensor([0.0], requires_grad=True)
     where = {"sequence": torch.tensor([0]), "lengths": torch.tensor([1])}
     objective = objective_of("grpo", rollout_is_cap=2.0)
     loss = token_losses(objective, logprobs, old=torch.tensor([-1e3]), advantage=torch.tensor([-1.0]), **where)
     loss.sum().backward()
-    assert (loss.item(), logprobs.grad.item()) == (pytest.approx(2.0), 0.0)
+    assert (loss.item(), logprobs.grad.item()) == (pytest.approx(2.0), pytest.approx(2.0))
 
 
 def test_the_rollout_correction_is_a_truncated_constant() -> None:

@@ -495,7 +495,7 @@ def test_training_takes_six_operations_per_number_and_token(qwen: Any, work: mem
     [
         ({"gradient_checkpointing": True}, "trunk"),
         ({"beta": 0.1}, "forward"),
-        ({"old_from_sampler": False}, "forward"),
+        ({"scored_first": True}, "forward"),
     ],
 )
 def test_checkpointing_computes_the_trunk_again_and_a_reference_the_whole_pass(

@@ -81,7 +81,7 @@ def test_gpt2_is_served_without_its_attention_dropout() -> None:
 def test_gpt2_is_refused_for_its_attention_dropout_with_the_argument_that_turns_it_off() -> None:
     text = message_of(gpt2())
     assert "attn_pdrop = 0.1" in text
-    assert "attn_pdrop=0.0" in text
+    assert "disable_dropout=True" in text
 
 
 def test_gemma2_is_refused() -> None:
@@ -122,7 +122,7 @@ def test_adapters_below_the_head_are_served() -> None:
 def test_attention_dropout_is_refused_with_the_argument_that_turns_it_off() -> None:
     text = message_of(make("qwen2", attention_dropout=0.1))
     assert "attention_dropout = 0.1" in text
-    assert "attention_dropout=0.0" in text
+    assert "disable_dropout=True" in text
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_the_correction_against_the_sampler_is_the_capped_ratio(
     assert relative(case().once()[1], expected) > 0.1  # the shift matters
 
 
-def test_with_the_sampler_as_the_old_policy_the_cap_limits_the_ratio_itself(
+def test_with_the_sampler_as_the_old_policy_the_cap_truncates_the_ratio(
     case: Callable[..., Case], new_model: Callable[..., Any]
 ) -> None:
     run, twin, cap = case(), new_model(initializer_range=0.1), 1.5
@@ -266,7 +266,8 @@ def test_with_the_sampler_as_the_old_policy_the_cap_limits_the_ratio_itself(
     _, found = run.once(old_from_sampler=True, rollout_is_cap=cap)
     total = torch.zeros(())
     for a, s, sampled in zip(ADVANTAGES, completion_logprobs(twin, run.rollouts), run.rollouts.logprobs, strict=True):
-        ratio = (s - sampled[: len(s)]).exp().clamp(max=cap)
+        ratio = (s - sampled[: len(s)]).exp()
+        ratio = ratio * (cap / ratio.detach()).clamp(max=1.0)
         total = total - torch.minimum(ratio * a, ratio.clamp(0.8, 1.2) * a).sum()
     assert relative(found, gradient(twin, total / int(run.lengths.sum()))) < 1e-5
 
