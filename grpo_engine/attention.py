@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 
-from grpo_engine.trunk import trunk
+from grpo_engine.trunk import is_half, trunk
 
 NAME = "grpo_engine"
 
@@ -72,8 +72,7 @@ def _asks_for_groups(kernel: Any) -> bool:
 
 def flash_serves(tensor: Tensor) -> bool:
     """Whether torch's flash kernels take this tensor (last dimension: the head's)."""
-    half = tensor.dtype in (torch.bfloat16, torch.float16)
-    return tensor.is_cuda and half and tensor.shape[-1] <= 256 and tensor.shape[-1] % 8 == 0
+    return tensor.is_cuda and is_half(tensor) and tensor.shape[-1] <= 256 and tensor.shape[-1] % 8 == 0
 
 
 @dataclass(frozen=True)
@@ -274,5 +273,5 @@ class SlotLayout:
         grouped = query.reshape(batch * kv_heads, heads // kv_heads, dim)
         k, v = (c.view(-1, c.shape[2], dim)[: batch * kv_heads, :limit] for c in (keys, values))
         scores = torch.baddbmm(self.bias, grouped, k.transpose(1, 2), alpha=dim**-0.5 if scale is None else scale)
-        wide = torch.float32 if scores.dtype in (torch.bfloat16, torch.float16) else scores.dtype
+        wide = torch.float32 if is_half(scores) else scores.dtype
         return torch.bmm(scores.softmax(-1, dtype=wide).to(v.dtype), v).view(batch, 1, heads, dim)

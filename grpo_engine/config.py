@@ -23,6 +23,21 @@ from grpo_engine.optim import check_options
 _T = TypeVar("_T")
 
 
+_ELSEWHERE = {
+    **dict.fromkeys(("use_vllm", "vllm_mode", "deepspeed", "fsdp", "fp16"), "it is not here"),
+    **dict.fromkeys(
+        ("vllm_importance_sampling_cap", "vllm_importance_sampling_clip_max"), "rollout_is_cap is what serves here"
+    ),
+    **dict.fromkeys(
+        ("steps_per_generation", "generation_batch_size"),
+        "a rollout is one optimizer step's batch, which num_iterations uses several times",
+    ),
+    "gradient_checkpointing_kwargs": "gradient_checkpointing=True needs none",
+    "max_new_tokens": "it is max_completion_length",
+}
+"""Settings of TRL and transformers that are not here, and what to do."""
+
+
 def refuse_unknown(cls: type[_T]) -> type[_T]:
     """Class decorator: an unknown keyword argument is an error that names the nearest known one."""
     init: Callable[..., None] = cls.__init__
@@ -33,6 +48,7 @@ def refuse_unknown(cls: type[_T]) -> type[_T]:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; {_ELSEWHERE[name]}" if name in _ELSEWHERE else hint
                 raise TypeError(f"{cls.__name__} has no setting {name!r}{hint}")
         init(self, *args, **kwargs)
 
@@ -112,7 +128,7 @@ class GRPOConfig:
     lr_scheduler_type: str = "linear"
     lr_scheduler_kwargs: dict[str, Any] | None = None
     warmup_ratio: float = 0.0
-    warmup_steps: int = 0
+    warmup_steps: float = 0
 
     # Model and machine.
     bf16: bool | None = None
@@ -232,8 +248,13 @@ class GRPOConfig:
         return max(1, rollouts) * self.num_iterations
 
     def warmup(self, total_steps: int) -> int:
-        """Warm-up steps: `warmup_steps`, else the share `warmup_ratio` of all steps."""
-        return self.warmup_steps or math.ceil(self.warmup_ratio * total_steps)
+        """Warm-up steps: `warmup_steps`, else the share `warmup_ratio` of all steps.
+
+        As in transformers, `warmup_steps` below 1 is a share too.
+        """
+        if self.warmup_steps >= 1:
+            return int(self.warmup_steps)
+        return math.ceil((self.warmup_steps or self.warmup_ratio) * total_steps)
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values."""

@@ -25,6 +25,8 @@ def load_model(model: Any, config: GRPOConfig, dtype: torch.dtype) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(model, **{"dtype": dtype, **(config.model_init_kwargs or {})})
     except OSError as error:
+        if Path(model).is_dir():
+            raise OSError(f"the folder {model!r} can not be loaded: {error}") from error
         raise OSError(
             f"the model {model!r} is no local folder and could not be fetched from the hub; "
             "give the path of a folder in transformers format, or check the name and the network"

@@ -319,25 +319,31 @@ def _planned(
     token = mem.pass_bytes_per_token(size, work)
     gradients = mem.gradient_bytes(size)
 
+    head = 4 * size.vocab * size.hidden if cuda else 0  # a chunk's part of its gradient, before it is added
+
     def passing(tokens: int) -> int:
         chunk = min(CHUNK_ON_CUDA if cuda else CHUNK, tokens * size.vocab)
-        return mem.chunk_bytes(chunk) + math.ceil(tokens * token)
+        return mem.chunk_bytes(chunk) + head + math.ceil(tokens * token)
 
     most = max(work.longest, min(work.most_tokens, USEFUL_TOKENS if cuda else USEFUL_TOKENS_ON_CPU))
     kept = gradients + min(passing(most), max(passing(work.longest), (room - gradients) // 2))
     decoding = mem.choose_slots(room, slot + logits, prefill, work.completions, work.group)
-    training = mem.choose_slots(room, slot, kept, work.completions, work.group)
+    stays = logits if cuda else 0  # in the pool of the captured graphs
+    training = mem.choose_slots(room, slot + stays, kept, work.completions, work.group)
     slots = min(work.slots or min(decoding.number, training.number), work.completions)
-    taken = gradients + slots * slot + passing(most) - math.ceil(most * token)  # all but the tokens
-    budget = work.token_budget or mem.choose_token_budget(room, token, taken, work.longest, most).number
+    taken = gradients + slots * (slot + stays) + passing(most) - math.ceil(most * token)  # all but the tokens
+    if work.token_budget:  # a pass is no larger than the step
+        budget = min(work.token_budget, max(work.most_tokens, work.longest))
+    else:
+        budget = mem.choose_token_budget(room, token, taken, work.longest, most).number
     lines = (
         *fixed,
         Line("KV cache", slots * slot, None, "rollout_slots, max_completion_length", ALWAYS),
         Line("prefill", prefill, None, "longest prompt", ("rollout",)),
-        Line("decoding", slots * logits, None, "rollout_slots, vocabulary, top_p", ("rollout",)),
+        Line("decoding", slots * logits, None, "rollout_slots, vocabulary, top_p", ALWAYS if cuda else ("rollout",)),
         Line(
             "training pass",
-            passing(max(min(budget, work.most_tokens), work.longest)),
+            passing(max(budget, work.longest)),
             None,
             "token_budget, gradient_checkpointing",
             ("training",),

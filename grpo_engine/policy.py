@@ -59,6 +59,9 @@ class Policy:
         if config.gradient_checkpointing:
             renamed = getattr(self.model, "activation_checkpointing_enable", None)  # in transformers 5.23
             (renamed or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
+        self.packed = config.rollout_backend == "slots"
+        if self.packed:
+            check_supported(self.model)  # in full precision, where a wrong mask can not hide in the rounding
         _round((p for p in self.model.parameters() if not p.requires_grad), half)  # the optimizer rounds the others
         self.optimizer = MasterAdamW(
             self.model.parameters(),
@@ -72,9 +75,8 @@ class Policy:
             offload=config.offload_optimizer,
         )
         self.scorer = scorer_of(self.model, self.sampling)
-        self.packed = config.rollout_backend == "slots"
-        if self.packed:
-            check_supported(self.model)
+        if self.packed and half:
+            check_supported(self.model)  # and as it will run
         self.sampler: Sampler = self._slot_sampler() if self.packed else self._generate_sampler()
 
     def _generate_sampler(self) -> GenerateSampler:

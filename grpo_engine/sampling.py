@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from grpo_engine.trunk import is_half
+
 _BELOW_ONE = 1 - 2**-20  # a product with a total that was rounded must stay below the total
 _BLOCK = 512  # of the vocabulary; about the square root of the largest ones
 
@@ -57,7 +59,7 @@ def sampling_logits(logits: Tensor, sampling: Sampling, keep: Tensor | None = No
         (N, vocab_size) fp32 (or wider), -inf where a token can not be drawn.
     """
     logits = logits[:, : sampling.vocab_size]
-    logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    logits = logits.float() if is_half(logits) else logits
     if sampling.temperature != 1:
         logits = logits / sampling.temperature
     if not sampling.truncates:

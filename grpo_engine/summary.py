@@ -101,7 +101,7 @@ def warnings_of(metrics: Metrics) -> list[str]:
     if difference > SAMPLER_ALARM:
         found.append(
             f"sampler and trainer differ by {difference:.3f} per token on average (alarm at {SAMPLER_ALARM}): "
-            "the model scores other tokens than it samples"
+            "the model scores other tokens than it samples, or dropout is on while training (disable_dropout=True)"
         )
     if metrics.get("reward") is None:
         found.append("no completion was scored by any reward (all None); nothing was learned from it")

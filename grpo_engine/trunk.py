@@ -32,9 +32,14 @@ def head_weight(model: Any, vocab_size: int) -> Tensor:
     return weight[:vocab_size]
 
 
+def is_half(tensor: Tensor) -> bool:
+    """Whether a tensor is in half precision."""
+    return tensor.dtype in (torch.bfloat16, torch.float16)
+
+
 def matmul_fp32(left: Tensor, right: Tensor) -> Tensor:
     """The product of two matrices, not rounded to half precision where the device can leave it in fp32."""
-    half = left.dtype in (torch.bfloat16, torch.float16)
+    half = is_half(left)
     if half and left.is_cuda:
         return torch.mm(left, right, out_dtype=torch.float32)
     product = left @ right

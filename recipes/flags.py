@@ -9,19 +9,22 @@ from dataclasses import fields
 from typing import Any
 
 from grpo_engine import GRPOConfig
+from grpo_engine.objective import LOSSES
 
 HELP = {
     "output_dir": "where logs, checkpoints, the page and the final model go",
     "max_steps": "optimizer steps; -1 follows --num-train-epochs",
     "learning_rate": "peak learning rate of AdamW",
     "num_generations": "completions per prompt (the group)",
-    "per_device_train_batch_size": "completions per forward and backward pass",
-    "gradient_accumulation_steps": "passes per optimizer step",
+    "per_device_train_batch_size": "completions per step and process, times --gradient-accumulation-steps",
+    "gradient_accumulation_steps": "see above; with --rollout-backend generate a pass holds one batch of it",
+    "token_budget": "tokens of a forward and backward pass; less takes less memory (default: from free memory)",
+    "rollout_backend": "slots (fast), or generate (transformers' own, every model)",
     "max_completion_length": "tokens after which a completion is cut",
     "temperature": "of the sampling, and of the log-probabilities",
     "beta": "weight of the KL to the starting policy; 0 keeps no reference",
     "num_iterations": "optimizer steps per batch of rollouts (mu)",
-    "loss_type": "grpo, bnpo, dr_grpo or dapo: how token losses are averaged",
+    "loss_type": f"{', '.join(LOSSES)}",
     "scale_rewards": "group, batch or none: what centred rewards are divided by",
     "bf16": "train in bf16 with an fp32 master (default: on a GPU that can)",
     "report_to": "trackers, by accelerate's names, comma-separated",
