@@ -167,6 +167,10 @@ class SlotSampler:
         enough = cache and (cache.slots >= slots or self._lowered)
         if cache and state and enough and cache.length >= length and state.tokens.shape[1] > longest:
             return min(slots, cache.slots)
+        asked = slots
+        if cache and state:  # an evaluation and the training beside it share buffers that are large enough for both
+            slots, length = max(slots, cache.slots), max(length, cache.length)
+            longest = max(longest, state.tokens.shape[1] - 1)
         self.release()
         weight = self._model.get_output_embeddings().weight
         rounded = -(-length // ROUND) * ROUND if weight.is_cuda else length
@@ -185,7 +189,7 @@ class SlotSampler:
                 self._lowered = slots < wanted
                 if self._lowered:
                     self.message(f"memory holds {slots} of {wanted} sequences at once; the others wait for a slot")
-                return slots
+                return min(slots, asked)
 
     def _step(self, slots: Tensor, limit: int) -> None:
         """One token for each of (B,) slots; a slot that is done stays as it is."""
