@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from grpo_engine.plan import Plan, make_plan, measure_rates, seconds_of
 from grpo_engine.policy import Policy
 from grpo_engine.trunk import dropout_off, hidden_states, trunk
 
+_OF_SLOTS = ("token_budget", "rollout_slots")  # settings that padded passes and `generate` do not read
 _PROBE_TOKENS = 32  # of a prompt and of each completion: enough that what a token adds shows
 
 
@@ -42,7 +44,7 @@ def forecast(
     if not policy.packed:  # then a pass is a padded micro-batch
         budget = config.per_device_train_batch_size * (max(prompt_lengths) + config.max_completion_length)
     offloaded = config.offload_optimizer and device.type != "cpu"
-    return make_plan(
+    plan = make_plan(
         model,
         device=device,
         rates=measure_rates(device, model.dtype),
@@ -65,6 +67,9 @@ def forecast(
         token_budget=budget,
         saved_bytes_per_token=_saved_bytes(model, device) if policy.packed else None,
     )
+    if policy.packed:
+        return plan
+    return replace(plan, remedies=tuple(r for r in plan.remedies if not r.setting.startswith(_OF_SLOTS)))
 
 
 def _resident(policy: Policy, device: torch.device) -> int:

@@ -32,6 +32,7 @@ from grpo_engine import trainer as module
 from grpo_engine.memory import Memory
 from grpo_engine.optim import MasterAdamW
 from grpo_engine.packing import bins, groups_of
+from grpo_engine.plan import Remedy, make_plan
 from grpo_engine.update import Update
 from tests.grpo_engine.conftest import make_model
 from tests.grpo_engine.families import exact_norms
@@ -1034,3 +1035,16 @@ def test_an_evaluation_fills_the_slots_and_leaves_their_buffers(trainer: Make, r
     run = trainer(eval_data=rows, eval_strategy="steps", eval_steps=1, num_generations_eval=1, max_steps=2)
     run.train()
     assert run._policy.sampler.slots_in_use == 16
+
+
+def test_a_plan_for_generate_names_no_setting_that_generate_does_not_read(
+    trainer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = (Remedy("token_budget=64", 2), Remedy("rollout_slots=4", 2), Remedy("gradient_checkpointing=True", 1))
+
+    def planned(*args: Any, **settings: Any) -> Any:
+        return dataclasses.replace(make_plan(*args, **settings), remedies=short)
+
+    monkeypatch.setattr("grpo_engine.forecast.make_plan", planned)
+    assert trainer(rollout_backend="slots").plan().remedies == short
+    assert trainer(rollout_backend="generate").plan().remedies == short[2:]
