@@ -18,7 +18,7 @@ import torch
 
 from grpo_engine.advantages import SCALES
 from grpo_engine.objective import KL_ESTIMATORS, LOSSES
-from grpo_engine.optim import check_options
+from grpo_engine.optim import optimizer_named
 
 _T = TypeVar("_T")
 
@@ -191,7 +191,7 @@ class GRPOConfig:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
 
-        check_options(self.optim, moments=getattr(torch, self.optim_moments), offload=self.offload_optimizer)
+        optimizer_named(self.optim, moments=getattr(torch, self.optim_moments), offload=self.offload_optimizer)
 
     def _check_ranges(self) -> None:
         for field in fields(self):

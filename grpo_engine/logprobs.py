@@ -177,9 +177,8 @@ class PlainScorer:
 
 def scorer_of(model: Any, sampling: Sampling) -> Scorer:
     """The fused scorer where the model's head allows it, the plain one elsewhere."""
-    if plain_head(model):
-        return FusedScorer(model, sampling)
-    return PlainScorer(model, sampling, after_head(model))
+    after = after_head(model)
+    return FusedScorer(model, sampling) if plain_head(model, after) else PlainScorer(model, sampling, after)
 
 
 def chunks(hidden: Tensor, weight: Tensor) -> Iterator[slice]:

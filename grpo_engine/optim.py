@@ -58,15 +58,18 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 """What makes the optimizer, by transformers' names of the setting `optim`: (groups, lr, betas, eps) -> optimizer."""
 
 
-def optimizer_named(name: str, *, moments: torch.dtype = torch.float32) -> Callable[..., torch.optim.Optimizer]:
+def optimizer_named(
+    name: str, *, moments: torch.dtype = torch.float32, offload: bool = False
+) -> Callable[..., torch.optim.Optimizer]:
     """What makes the optimizer that the setting `optim` names.
 
     Args:
         name: a key of :data:`OPTIMIZERS`.
         moments: float32 or bfloat16, the type of both Adam moments.
+        offload: whether it is to step on the CPU.
 
     Raises:
-        ValueError: an unknown name, or bf16 moments in an optimizer of bitsandbytes.
+        ValueError: an unknown name, or bf16 moments or offload with an optimizer of bitsandbytes.
 
     >>> optimizer_named("adamw_torch", moments=torch.bfloat16).__name__
     'AdamWBf16Moments'
@@ -74,6 +77,8 @@ def optimizer_named(name: str, *, moments: torch.dtype = torch.float32) -> Calla
     if name not in OPTIMIZERS:
         nearest = difflib.get_close_matches(name, OPTIMIZERS, n=1, cutoff=0.0)[0]
         raise ValueError(f"optim={name!r} is unknown; the nearest is {nearest!r} (all: {', '.join(OPTIMIZERS)})")
+    if offload and name in _BITSANDBYTES:
+        raise ValueError(f"optim={name!r} steps on the GPU: offload needs 'adamw_torch' or 'adamw_torch_fused'")
     if moments not in (torch.float32, torch.bfloat16):
         raise ValueError(f"the moments are kept in torch.float32 or torch.bfloat16, not in {moments}")
     if moments == torch.float32:
@@ -81,17 +86,6 @@ def optimizer_named(name: str, *, moments: torch.dtype = torch.float32) -> Calla
     if name in _BITSANDBYTES:
         raise ValueError(f"optim={name!r} has a format of its own for the moments: leave them at torch.float32")
     return AdamWBf16Moments
-
-
-def check_options(optim: str, *, moments: torch.dtype, offload: bool) -> None:
-    """Refuse options that exclude each other, before a model is loaded. Args as in :class:`MasterAdamW`.
-
-    Raises:
-        ValueError: an unknown name, or options that exclude each other.
-    """
-    optimizer_named(optim, moments=moments)
-    if offload and optim in _BITSANDBYTES:
-        raise ValueError(f"optim={optim!r} steps on the GPU: offload needs 'adamw_torch' or 'adamw_torch_fused'")
 
 
 class _Weight:
@@ -221,8 +215,7 @@ class MasterAdamW:
         moments: torch.dtype = torch.float32,
         offload: bool = False,
     ) -> None:
-        check_options(optim, moments=moments, offload=offload)
-        make = optimizer_named(optim, moments=moments)
+        make = optimizer_named(optim, moments=moments, offload=offload)
         self._kind = _BITSANDBYTES.get(optim, "AdamW")  # optimizers of one kind read each other's state
         trained = [p for p in parameters if p.requires_grad]
         if not trained:

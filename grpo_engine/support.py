@@ -14,7 +14,7 @@ from torch import Tensor
 
 from grpo_engine.attention import cache_for, own_attention
 from grpo_engine.packing import Group, pack, pack_prompts
-from grpo_engine.trunk import dropout_off, hidden_states, plain_head, trunk
+from grpo_engine.trunk import after_head, dropout_off, hidden_states, plain_head, trunk
 
 _REMEDY = "set rollout_backend='generate', which serves every model"
 _POSITIONS_BY_LENGTH = ("dynamic", "longrope")  # rotary angles that depend on the longest sequence of a batch
@@ -47,7 +47,7 @@ def refusal(model: Any) -> str | None:
     for name in ("attention_dropout", "attn_pdrop"):
         if getattr(config, name, 0.0):
             return f"it has attention dropout ({name} = {getattr(config, name)}); set disable_dropout=True"
-    if not plain_head(model):
+    if not plain_head(model, after_head(model)):
         return "its logits are not hidden states times one matrix (a bias, soft-capping, scaling or an adapter)"
     return None
 

@@ -106,8 +106,11 @@ def after_head(model: Any) -> AfterHead:
     return candidates[best]
 
 
-def plain_head(model: Any) -> bool:
-    """Whether the logits are hidden states times one matrix: no bias, no capping, no scale, no adapter."""
+def plain_head(model: Any, after: AfterHead) -> bool:
+    """Whether the logits are hidden states times one matrix: no bias, no capping, no scale, no adapter.
+
+    Args:
+        after: from :func:`after_head`.
+    """
     head = model.get_output_embeddings()
-    matrix = type(head) is nn.Linear and getattr(head, "bias", None) is None
-    return matrix and after_head(model) == AfterHead()
+    return type(head) is nn.Linear and getattr(head, "bias", None) is None and after == AfterHead()

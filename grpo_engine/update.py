@@ -21,10 +21,6 @@ from grpo_engine.objective import (
 from grpo_engine.optim import MasterAdamW
 from grpo_engine.processes import Processes
 
-_SUMS = ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "difference")
-"""What is summed over the tokens of a batch, in the order of the columns of the sums."""
-_LOW = _SUMS.index("clip_ratio/low_mean")
-
 
 @dataclass(frozen=True)
 class Totals:
@@ -89,7 +85,8 @@ class Update:
                 tokens=totals.tokens,
                 max_length=objective.max_length,
             )
-            self._passes.append(_Pass(batch, advantages[batch.rows][batch.sequence], weights))
+            old = batch.sampled if old_from_sampler else None
+            self._passes.append(_Pass(batch, advantages[batch.rows][batch.sequence], weights, old))
 
     def epoch(self, optimizer: MasterAdamW, max_grad_norm: float) -> dict[str, float | None]:
         """Forward and backward over all passes, then one optimizer step.
@@ -101,12 +98,13 @@ class Update:
         """
         masks = self._entropy_masks() if self._quantile < 1 else [None] * len(self._passes)
         device = self._processes.device
-        sums, loss = torch.zeros(len(_SUMS), dtype=torch.float64, device=device), torch.zeros((), device=device)
+        sums, loss = torch.zeros(4, dtype=torch.float64, device=device), torch.zeros((), device=device)
         differences = [torch.zeros(0, device=device)]
         for one, mask in zip(self._passes, masks, strict=True):
             scored, part = self._backward(one, mask, optimizer)
             sums += self._token_sums(one, scored)
             loss += part
+            # of one type everywhere, also where a process has no pass
             differences.append((scored.logprobs - one.batch.sampled).abs().float())
         self._processes.sum_in_place(optimizer.gradients(fill=True))
         grad_norm = optimizer.clip(max_grad_norm)
@@ -120,7 +118,7 @@ class Update:
         batch, objective = one.batch, self._objective
         if self._reference is not None and one.reference is None:
             one.reference = self._reference.score(batch).logprobs
-        old = batch.sampled if self._old_from_sampler else one.old
+        old = one.old
 
         def loss(logprobs: Tensor, tokens: slice) -> Tensor:
             before = logprobs.detach() if old is None else old[tokens]
@@ -155,9 +153,9 @@ class Update:
         return [e >= threshold.to(e.device) for e in entropies]
 
     def _token_sums(self, one: _Pass, scored: Scored) -> Tensor:
-        """(len(_SUMS),) of the pass's tokens, for the log."""
+        """(4,) KL, entropy, tokens clipped from below and from above, summed over the pass's tokens."""
         objective, batch = self._objective, one.batch
-        old = batch.sampled if self._old_from_sampler or one.old is None else one.old
+        old = scored.logprobs if one.old is None else one.old
         ratio = importance_ratio(
             objective,
             scored.logprobs,
@@ -170,19 +168,18 @@ class Update:
         kl = torch.zeros_like(scored.logprobs)
         if one.reference is not None:
             kl = token_kl(objective, scored.logprobs, one.reference, ratio)
-        difference = (scored.logprobs - batch.sampled).abs()
-        return torch.stack([v.double().sum() for v in (kl, scored.entropies, low, high, difference)])
+        return torch.stack([v.double().sum() for v in (kl, scored.entropies, low, high)])
 
     def _means(self, sums: Tensor, loss: Tensor, differences: Tensor) -> dict[str, float | None]:
         tokens = torch.tensor([float(len(differences))], dtype=torch.float64, device=sums.device)
         *totals, total_loss, count = self._processes.sum(torch.cat([sums, loss[None].double(), tokens])).tolist()
+        kl, entropy, low, high = totals
         metrics: dict[str, float | None] = {"loss": total_loss}
-        metrics |= {name: value / count if count else None for name, value in zip(_SUMS, totals, strict=True)}
-        mean = metrics.pop("difference")
+        metrics |= {name: value / count if count else None for name, value in (("kl", kl), ("entropy", entropy))}
         if self._first:
-            metrics |= self._sampler_metrics(mean, differences)
+            metrics |= self._sampler_metrics(differences)
         # Tokens that were left out are clipped nowhere, so the shares are known for the whole batch.
-        low, high = (value / max(self._totals.tokens, 1) for value in totals[_LOW : _LOW + 2])
+        low, high = (value / max(self._totals.tokens, 1) for value in (low, high))
         metrics |= {"clip_ratio/low_mean": low, "clip_ratio/high_mean": high}
         metrics["clip_ratio"] = metrics["clip_ratio/region_mean"] = low + high
         if self._objective.loss.absolute_cap:
@@ -191,11 +188,12 @@ class Update:
             del metrics["kl"]
         return metrics
 
-    def _sampler_metrics(self, mean: float | None, differences: Tensor) -> dict[str, float | None]:
+    def _sampler_metrics(self, differences: Tensor) -> dict[str, float | None]:
         """How far the trainer's log-probabilities are from the sampler's, before a weight has changed."""
         name = "sampling/sampling_logp_difference"
         everywhere = self._processes.gather_uneven(differences.cpu())
+        if not len(everywhere):
+            return dict.fromkeys((f"{name}/mean", f"{name}/p99.9", f"{name}/max"))
         ranked = everywhere.sort().values
-        last = len(ranked) - 1
-        high, top = (ranked[[int(0.999 * last), last]].tolist()) if len(ranked) else (None, None)
-        return {f"{name}/mean": mean, f"{name}/p99.9": high, f"{name}/max": top}
+        high, top = ranked[[int(0.999 * (len(ranked) - 1)), -1]].tolist()
+        return {f"{name}/mean": everywhere.double().mean().item(), f"{name}/p99.9": high, f"{name}/max": top}

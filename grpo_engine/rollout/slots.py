@@ -262,7 +262,7 @@ class _Run:
         while self._waiting or self._live:
             while self._waiting and self._room() >= min(self._group, len(self._waiting), self._slots):
                 self._admit()
-            self._retire()
+                self._retire()  # completions of one token
             if self._live:
                 self._advance()
                 self._retire()

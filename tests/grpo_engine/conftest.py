@@ -56,21 +56,18 @@ def make_model(tokenizer: Any, seed: int = 0, **changes: Any) -> Any:
     return Qwen2ForCausalLM(config)
 
 
+def absolute_config(tokenizer: Any, **changes: Any) -> GPT2Config:
+    """A policy that knows absolute positions: with rotary ones alone, shifting all of them changes nothing."""
+    shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "initializer_range": 0.3}
+    special = {"eos_token_id": 1, "bos_token_id": None, "pad_token_id": 0}
+    return GPT2Config(vocab_size=len(tokenizer), **{**shape, **special, **changes})
+
+
 @pytest.fixture
 def absolute(tokenizer: Any) -> Any:
-    """A policy that knows absolute positions: with rotary ones alone, shifting all of them changes nothing."""
+    """See :func:`absolute_config`."""
     torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        n_positions=64,
-        initializer_range=0.3,
-        eos_token_id=1,
-        bos_token_id=None,
-        pad_token_id=0,
-    )
+    config = absolute_config(tokenizer)
     return GPT2LMHeadModel(config).eval()
 
 

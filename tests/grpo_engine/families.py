@@ -74,3 +74,15 @@ def alone(model: Any, prompt: Sequence[int], completion: Sequence[int]) -> Tenso
     """(T,) log-probabilities of a completion by the model's own forward pass: no padding, no packing, no cache."""
     logits = model(input_ids=torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
     return logits.log_softmax(-1).gather(1, torch.tensor([completion]).T)[:, 0]
+
+
+def gradient(model: Any, loss: Tensor) -> Tensor:
+    """The gradient of a loss by all parameters, as one vector."""
+    model.zero_grad()
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """How far a is from b, by the norms."""
+    return float((a - b).norm() / b.norm())

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.grpo_engine.families import relative
 from tests.grpo_engine.trl_oracle import (
     BATCH,
     COMMON,
@@ -97,10 +97,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any, new_model: Ca
     start = tmp_path_factory.mktemp("start")
     new_model(initializer_range=0.1).save_pretrained(start)
     return Runs(start, tokenizer, lambda: tmp_path_factory.mktemp("run"))
-
-
-def relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 def same_advantages(ours: Trace, trl: Trace) -> None:

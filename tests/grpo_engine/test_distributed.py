@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+
+from tests.grpo_engine.families import relative
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -162,10 +163,6 @@ def history(run: Path) -> list[dict[str, Any]]:
 def seen(run: Path) -> list[dict[str, Any]]:
     """What each process saw."""
     return [torch.load(path) for path in sorted(run.glob("seen-*.pt"))]
-
-
-def relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 def test_the_gradient_of_two_processes_is_that_of_one_and_not_divided_per_rank(runs: tuple[Path, Path]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
 from grpo_engine import GRPOTrainer
 from grpo_engine.batching import TokenBatch
@@ -25,6 +25,8 @@ from grpo_engine.logprobs import FusedScorer, Scored
 from grpo_engine.optim import MasterAdamW
 from grpo_engine.rollout import GenerateSampler, Rollouts, SlotSampler
 from grpo_engine.update import Update
+from tests.grpo_engine.conftest import absolute_config
+from tests.grpo_engine.families import gradient, relative
 
 Make = Callable[..., GRPOTrainer]
 GROUP, LENGTH, EOS = 4, 6, 1
@@ -119,16 +121,6 @@ def alone(model: Any, rollouts: Rollouts, temperature: float = 1.0) -> list[Tens
         logits = model(input_ids=torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
         scored.append((logits / temperature).log_softmax(-1)[range(len(completion)), completion])
     return scored
-
-
-def gradient(model: Any, loss: Tensor) -> Tensor:
-    model.zero_grad()
-    loss.backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters()])
-
-
-def relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 def policy_loss(scored: list[Tensor], advantages: Tensor, denominator: float) -> Tensor:
@@ -285,16 +277,8 @@ def test_padding_does_not_shift_position_ids(trainer: Make, seen: Seen, tokenize
     def absolute() -> Any:
         """With rotary positions alone, shifting all of them would change nothing."""
         torch.manual_seed(0)
-        config = GPT2Config(
-            vocab_size=len(tokenizer),
-            n_embd=32,
-            n_layer=2,
-            n_head=4,
-            n_positions=64,
-            initializer_range=0.3,
-            eos_token_id=EOS,
-            bos_token_id=None,
-            pad_token_id=0,
+        config = absolute_config(
+            tokenizer,
             attn_pdrop=0.0,
             embd_pdrop=0.0,
             resid_pdrop=0.0,
@@ -431,16 +415,8 @@ def test_a_failure_in_a_rollout_stops_the_run(trainer: Make, policy: Callable[..
 
 @backends
 def test_dropout_is_off_in_rollouts(seen: Seen, trainer: Make, tokenizer: Any, backend: str) -> None:
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        n_positions=64,
-        initializer_range=0.3,
-        eos_token_id=EOS,
-        bos_token_id=None,
-        pad_token_id=0,
+    config = absolute_config(
+        tokenizer,
         attn_pdrop=0.0,  # the own attention refuses it
         embd_pdrop=0.5,
         resid_pdrop=0.5,

@@ -35,7 +35,7 @@ from grpo_engine.packing import bins, groups_of
 from grpo_engine.plan import Remedy, make_plan
 from grpo_engine.update import Update
 from tests.grpo_engine.conftest import make_model
-from tests.grpo_engine.families import exact_norms
+from tests.grpo_engine.families import exact_norms, relative
 from tests.grpo_engine.families import make as make_family
 
 Make = Callable[..., GRPOTrainer]
@@ -61,10 +61,6 @@ def log_file(run: GRPOTrainer, name: str = "metrics.jsonl") -> list[dict[str, An
 
 def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if not k.startswith(TIMES)} for row in history]
-
-
-def relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 # Learning.

@@ -20,7 +20,7 @@ from grpo_engine.processes import Processes
 from grpo_engine.rollout import GenerateSampler, Rollouts
 from grpo_engine.sampling import uniforms
 from grpo_engine.update import Totals, Update
-from tests.grpo_engine.families import exact_norms
+from tests.grpo_engine.families import exact_norms, gradient, relative
 
 PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10, 11], [12]]
 GROUP, LENGTH = 4, 6
@@ -128,16 +128,6 @@ def completion_logprobs(model: Any, rollouts: Rollouts) -> list[Tensor]:
         logp = model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
         scored.append(logp[range(len(prompt) - 1, len(prompt) + len(answer) - 1), answer])
     return scored
-
-
-def gradient(model: Any, loss: Tensor) -> Tensor:
-    model.zero_grad()
-    loss.backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters()])
-
-
-def relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 # The gradient
